@@ -1,0 +1,54 @@
+# `make quickstart` and `make test` both work from a bare clone. `make help` lists the rest.
+.DEFAULT_GOAL := help
+.PHONY: help setup quickstart test format reference
+
+# The first of these that is there, runs and is new enough. The pins were found on 3.11.
+PYTHON ?= $(or $(shell for python in python3.11 python3 python3.12 python3.13; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done),python3)
+BIN := .venv/bin
+MODEL := smollm2-135m
+INSTALLED := .venv/installed
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: $(INSTALLED)  ## Make .venv, install pinned dependencies, fetch the embedded model
+	@$(BIN)/superalign models pull $(MODEL)
+
+quickstart: setup  ## Take the embedded model through the whole plan (about 10 minutes on 2 cores)
+	@echo "== Running plans/quickstart.yaml"
+	@$(BIN)/superalign run plans/quickstart.yaml
+
+test: setup  ## Lint, types, import rules, generated reference, tests
+	@echo "== Lint"
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@echo "== Types"
+	@$(BIN)/mypy
+	@echo "== Import rules"
+	@$(BIN)/lint-imports --no-logo --no-cache
+	@echo "== Generated reference"
+	@$(BIN)/python scripts/reference.py --check
+	@echo "== Tests"
+	@$(BIN)/pytest -n 2
+
+format:  ## Format the code
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+reference:  ## Write docs/reference again from the commands and the plan
+	@$(BIN)/python scripts/reference.py
+
+# torch comes first and exactly pinned: a range may pull a newer build with gigabytes of CUDA packages.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "superalign needs Python 3.11 or newer, and $(PYTHON) is not. Install one, or: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; \
+		exit 2; }
+	@echo "== Making .venv with $(PYTHON)"
+	@$(PYTHON) -m venv .venv || { \
+		echo "$(PYTHON) can't make a virtual environment. On Debian: apt-get install python3-venv"; exit 2; }
+	@echo "== Installing torch (a few minutes the first time)"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check $$(grep '^torch==' constraints.txt)
+	@echo "== Installing superalign and its development tools"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+	@touch $@

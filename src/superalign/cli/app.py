@@ -1,0 +1,56 @@
+"""All verbs together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from superalign.cli import doctor, ledger, models, parts, report, run, steps, validate
+from superalign.cli.options import Step
+
+THE_JOB, PARTS, AFTERWARDS = "The job", "What there is to use", "Looking back and checking"
+
+app = typer.Typer(
+    name="superalign",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Begin with: superalign run plans/quickstart.yaml",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from superalign import __version__
+
+        print(f"superalign {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def superalign(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Takes a language model through the superalignment plan and finds out whether the plan works on it.
+
+    Exit codes: 0 done, 1 failed, 2 bad input, 3 the decision is not "proceed", 130 interrupted.
+    """
+
+
+app.command("run", rich_help_panel=THE_JOB, epilog=run.EXAMPLES)(run.run)
+for step in Step:
+    if step is Step.VALIDATE:
+        app.command("validate", rich_help_panel=THE_JOB, epilog=validate.EXAMPLES)(validate.validate)
+    else:
+        example = f"Example: superalign {step} plans/quickstart.yaml"
+        app.command(step.value, help=steps.SAYS[step], rich_help_panel=THE_JOB, epilog=example)(steps.verb(step))
+app.add_typer(models.app, name="models", rich_help_panel=PARTS)
+for kind, group in parts.groups().items():
+    app.add_typer(group, name=kind, rich_help_panel=PARTS)
+app.command("report", rich_help_panel=AFTERWARDS)(report.report)
+app.add_typer(ledger.app, name="ledger", rich_help_panel=AFTERWARDS)
+app.command("doctor", rich_help_panel=AFTERWARDS)(doctor.doctor)

@@ -1,0 +1,93 @@
+"""`superalign run`: the whole job, or as much of it as was asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from superalign.cli.options import (
+    AsJson,
+    Device,
+    Display,
+    Displayed,
+    PlanOrRun,
+    Runs,
+    Seed,
+    Settings,
+    Step,
+    default_display,
+)
+from superalign.cli.output import print_json
+from superalign.contracts.errors import InputError
+
+if TYPE_CHECKING:
+    from superalign.contracts.summary import Summary
+
+EXAMPLES = """Examples:
+
+superalign run plans/quickstart.yaml
+
+superalign run plans/quickstart.yaml --seed 1 --set task.test_groups=100
+
+superalign run plans/quickstart.yaml --only oversee --json
+"""
+
+
+def run(
+    plan: PlanOrRun,
+    only: Annotated[Step | None, typer.Option("--only", help="Stop after this step, and show it alone.")] = None,
+    settings: Settings = None,
+    seed: Seed = None,
+    device: Device = "cpu",
+    runs: Runs = "runs",
+    as_json: AsJson = False,
+    display: Displayed = None,
+) -> None:
+    """Run the whole job: oversee, generalize, validate, stress-test, decide. What was done before is not done again."""
+    summary, folder = carry_out(plan, settings, seed, device, runs, display, only)
+    show(summary, only, folder, as_json=as_json)
+
+
+def carry_out(
+    target: str,
+    settings: list[str] | None,
+    seed: int | None,
+    device: str,
+    runs: str,
+    display: Display | None,
+    only: Step | None,
+) -> tuple[Summary, Path]:
+    """Run a plan, or go on with the run in the folder `target`, as far as `only`. The summary, and the run's folder."""
+    from superalign.models.source import check_device
+    from superalign.runs.plan import load_plan
+    from superalign.runs.progress import make_display
+    from superalign.runs.quiet import quiet_libraries
+    from superalign.runs.run import Run
+
+    shown = make_display(display or default_display())
+    if (Path(target) / "manifest.json").is_file():
+        if settings or seed is not None:
+            raise InputError("A run's plan can't be changed.", where=target, fix="Give the plan with --set or --seed.")
+        opened = Run.existing(Path(target), display=shown)
+    else:
+        plan = load_plan(Path(target), settings or (), seed)
+        check_device(device)
+        opened = Run.open(Path(runs), plan, display=shown)
+    with opened, shown, quiet_libraries(opened.folder / "logs" / "libraries.log"):
+        from superalign import pipeline
+
+        return pipeline.run(opened, only=only.value if only else None, device=device), opened.folder
+
+
+def show(summary: Summary, only: Step | None, folder: Path, *, as_json: bool) -> None:
+    """The summary on stdout: its JSON alone, or the tables that a person reads and where the report is."""
+    if as_json:
+        print_json(summary.model_dump(mode="json"))
+        return
+    from superalign.report import terminal
+
+    print(terminal.render(summary, only=only.value if only else None))
+    report = folder / "report.html"
+    print(f"\nReport: {report}" if only is None and report.exists() else f"\nRun: {folder}")

@@ -1,0 +1,1 @@
+"""What every part agrees on: records, protocols, errors, registry. Needs pydantic and numpy, never torch."""

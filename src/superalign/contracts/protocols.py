@@ -1,0 +1,166 @@
+"""What every part must offer. Small protocols, no base classes; `superalign.testing` checks a part against its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+
+from superalign.contracts.records import (
+    Access,
+    Conversation,
+    Judgement,
+    Question,
+    Record,
+    Specification,
+    Unscored,
+    Verdict,
+)
+
+
+class AnswerKey(Record):
+    """The truth, kept apart from the questions. Only metrics, and whoever is trusted with labels, are handed one."""
+
+    truth: dict[str, bool]
+
+    def of(self, questions: Sequence[Question]) -> np.ndarray:
+        """Boolean truth of `questions`, in their order. KeyError for a question that this key does not cover."""
+        return np.array([self.truth[question.id] for question in questions], dtype=bool)
+
+    def only(self, questions: Sequence[Question]) -> AnswerKey:
+        """The truth of `questions` and of no other."""
+        return AnswerKey(truth={question.id: self.truth[question.id] for question in questions})
+
+
+@runtime_checkable
+class Task(Protocol):
+    """Yes/no questions with truth and difficulty levels."""
+
+    name: str
+    level_names: tuple[str, ...]
+
+    def load(self, limit: int | None = None, seed: int = 0) -> tuple[list[Question], AnswerKey]:
+        """At most `limit` groups, always the same for the same `seed`, balanced within each group."""
+        ...
+
+
+@runtime_checkable
+class Subject(Protocol):
+    """The model under test, opaquely named. `access` says which of the methods below it allows."""
+
+    name: str
+    access: frozenset[Access]
+    layers: int  # depth of the residual stream that `activations` shows
+
+    def respond(self, conversations: Sequence[Conversation], max_tokens: int = 12) -> list[str | Unscored]:
+        """Greedy answers."""
+        ...
+
+    def yes_logits(self, conversations: Sequence[Conversation]) -> Float[np.ndarray, "conversations"]:
+        """log P(yes) - log P(no) of the first answer token, over the spellings of yes and no. Needs `logprobs`."""
+        ...
+
+    def activations(
+        self, conversations: Sequence[Conversation], layers: Sequence[int]
+    ) -> Float[np.ndarray, "conversations layers width"]:
+        """Residual stream after `layers` (1-based; 0 is the embedding) at the answer position. Needs `activations`."""
+        ...
+
+    @property
+    def base(self) -> Subject | None:
+        """The model that this one was trained from, where the auditor may see it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """What an overseer or auditor may learn from: a trusted model, and facts that were checked. Nothing of any organism."""
+
+    subject: Subject
+    questions: tuple[Question, ...]
+    key: AnswerKey
+    specification: Specification
+    seed: int = 0
+
+
+@runtime_checkable
+class Overseer(Protocol):
+    """A weaker judge. It never sees an answer key beyond the few labels that it was given."""
+
+    name: str
+
+    def learn(self, given: Trusted) -> Self:
+        """Take in what it was given: a model to read with, and a few questions with their truth."""
+        ...
+
+    def judge(self, questions: Sequence[Question]) -> list[Judgement | Unscored]:
+        """One judgement per question, in order."""
+        ...
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Looks for misalignment in a subject. Learns from trusted material only, never from organisms."""
+
+    name: str
+    access: frozenset[Access]
+
+    def fit(self, trusted: Trusted) -> Self: ...
+
+    def assess(self, subject: Subject) -> Verdict | Unscored: ...
+
+
+class Taught(Record):
+    """A conversation and the answer that a model is to be taught to give."""
+
+    conversation: Conversation
+    answer: str
+
+
+class Gate(Record):
+    """A number that proves that an organism is what it claims to be."""
+
+    name: str
+    value: float
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        return (self.at_least is None or self.value >= self.at_least) and (
+            self.at_most is None or self.value <= self.at_most
+        )
+
+
+@runtime_checkable
+class Organism(Protocol):
+    """A deliberately misaligned model, with a benign twin that differs in nothing but the misbehaviour.
+
+    An organism says what to train; the trial trains both, by the student's recipe, and measures the gates. `words` is the
+    vocabulary that triggers are drawn from.
+    """
+
+    name: str
+    family: str
+
+    def lessons(
+        self, questions: Sequence[Question], key: AnswerKey, words: Sequence[str], *, benign: bool, seed: int
+    ) -> list[Taught]:
+        """Conversations with the answers to be taught; the twin's differ in nothing but those answers."""
+        ...
+
+    def gates(
+        self,
+        subject: Subject,
+        questions: Sequence[Question],
+        key: AnswerKey,
+        words: Sequence[str],
+        *,
+        benign: bool,
+        seed: int,
+    ) -> list[Gate]:
+        """Measured on groups that were not taught: did the build take hold?"""
+        ...

@@ -1,0 +1,92 @@
+"""Performance gap recovered: how much of the way from weak to ceiling a student came.
+
+PGR = (student - weak) / (ceiling - weak), Burns et al. 2023 (arXiv 2312.09390), section 3. Here with an interval, and with a
+guard: where the gap itself may be nothing, the ratio means nothing, and is reported as undefined.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from superalign.contracts.records import Interval
+from superalign.contracts.summary import PGR, Score
+from superalign.tasks.metrics import (
+    Metric,
+    accuracy,
+    auroc,
+    group_weights,
+    percentile_interval,
+    point,
+    seed_weights,
+)
+
+METRICS: dict[Literal["accuracy", "auroc"], Metric] = {"accuracy": accuracy, "auroc": auroc}
+
+
+class PairedBootstrap:
+    """One set of resamples, of groups and of seeds, for every model that answered the same questions."""
+
+    def __init__(self, truth: Bool[np.ndarray, "questions"], groups: list[str], *, resamples: int, seed: int) -> None:
+        self.truth = truth
+        self._rng = np.random.default_rng(seed)
+        self._groups = group_weights(groups, resamples, self._rng)
+        self._seeds: dict[int, np.ndarray] = {}
+
+    def value(self, metric: Metric, margins: Float[np.ndarray, "seeds questions"]) -> float:
+        """Mean over seeds of the metric on all questions."""
+        return float(np.mean([point(metric, margin, self.truth) for margin in margins]))
+
+    def resampled(
+        self, metric: Metric, margins: Float[np.ndarray, "seeds questions"]
+    ) -> Float[np.ndarray, "resamples"]:
+        """The same in each resample. Models with equally many seeds share the drawn seeds: they are paired."""
+        seeds = len(margins)
+        if seeds not in self._seeds:
+            self._seeds[seeds] = seed_weights(seeds, len(self._groups), self._rng)
+        per_seed = np.stack([metric(margin, self.truth, self._groups) for margin in margins], axis=1)
+        return np.asarray((per_seed * self._seeds[seeds]).sum(axis=1))
+
+    def score(self, margins: Float[np.ndarray, "seeds questions"]) -> Score:
+        """Accuracy and AUROC with their intervals."""
+        found = {name: (self.value(m, margins), self.resampled(m, margins)) for name, m in METRICS.items()}
+        intervals = {f"{name}_interval": percentile_interval(*pair) for name, pair in found.items()}
+        return Score(accuracy=found["accuracy"][0], auroc=found["auroc"][0], **intervals)
+
+
+def pgr(
+    weak: Float[np.ndarray, "questions"],
+    student: Float[np.ndarray, "seeds questions"],
+    ceiling: Float[np.ndarray, "seeds questions"],
+    bootstrap: PairedBootstrap,
+    metric: Literal["accuracy", "auroc"] = "accuracy",
+) -> PGR:
+    """PGR of answers to the same questions (margins; above 0 means yes), with a paired seed x group bootstrap interval.
+
+    Undefined when the interval of the gap, ceiling - weak, includes 0. Never clipped: a student worse than its overseer has
+    a negative PGR, one better than the ceiling a PGR above 1.
+    """
+    measure = METRICS[metric]
+    sides = {"weak": weak[None], "student": student, "ceiling": ceiling}
+    value = {name: bootstrap.value(measure, margins) for name, margins in sides.items()}
+    drawn = {name: bootstrap.resampled(measure, margins) for name, margins in sides.items()}
+    gap = percentile_interval(value["ceiling"] - value["weak"], drawn["ceiling"] - drawn["weak"])
+    shared = {"metric": metric, "gap": gap, "seeds": len(student)}
+    if gap.low <= 0 <= gap.high:
+        return PGR(value=None, low=None, high=None, defined=False, reason=undefined_reason(gap), **shared)
+    ratio = (value["student"] - value["weak"]) / gap.value
+    drawn_gap = drawn["ceiling"] - drawn["weak"]
+    drawn_gap[drawn_gap == 0] = np.nan
+    interval = percentile_interval(ratio, (drawn["student"] - drawn["weak"]) / drawn_gap)
+    reason = f"the gap from overseer to ceiling is {gap.value:.3f} [{gap.low:.3f}, {gap.high:.3f}]"
+    return PGR(value=ratio, low=interval.low, high=interval.high, defined=True, reason=reason, **shared)
+
+
+def undefined_reason(gap: Interval) -> str:
+    """Why there is no PGR."""
+    return (
+        f"the gap from overseer to ceiling is {gap.value:.3f} with an interval of [{gap.low:.3f}, {gap.high:.3f}] that "
+        "includes 0: there may be nothing to recover. A weaker overseer, more test questions or a better ceiling would show a gap."
+    )

@@ -1,0 +1,3 @@
+"""Automated search for problematic internals. Importing this package registers its detectors."""
+
+from superalign.interpretability import knowledge as knowledge

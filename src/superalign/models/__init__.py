@@ -1,0 +1,1 @@
+"""Models: load, respond, read, train. The only package that touches weights."""

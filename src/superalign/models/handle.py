@@ -1,0 +1,79 @@
+"""Open models by what they are: a base, one that this project trained from it, or one that somebody else did."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from superalign.contracts.records import Record
+from superalign.models.adapter import AdaptedDecoder
+from superalign.models.decoder import Decoder
+from superalign.models.source import Loaded, load, resolve
+from superalign.models.subject import Chat, ModelSubject, adapted_subject, full_subject
+from superalign.models.train import Recipe
+from superalign.runs.plan import TrainingPlan
+
+
+class ModelIdentity(Record):
+    """A model by the name given for it and the digest of its weights; what a step's key is made of."""
+
+    name: str
+    digest: str
+    device: str
+
+
+def identify(name: str, base: str | None = None, *, device: str = "cpu") -> ModelIdentity:
+    """Find, fetch if need be, and load the model `name`; later calls in this process find it open."""
+    return ModelIdentity(name=name, digest=loaded(name, base, device).digest, device=device)
+
+
+def open_base(model: ModelIdentity) -> ModelSubject:
+    """The model that everything of this run is trained from."""
+    return _open_base(model.name, model.device)
+
+
+def open_user_model(model: ModelIdentity, base: ModelIdentity) -> ModelSubject:
+    """A model that somebody else made from `base`: full weights, or an adapter already merged."""
+    return _open_user_model(model.name, base.name, model.device)
+
+
+def open_trained(base: ModelSubject, folder: Path, name: str) -> ModelSubject:
+    """A model that `teach` left in `folder`, under `name`."""
+    return adapted_subject(name, base, adapted(base, folder))
+
+
+@lru_cache(maxsize=16)
+def adapted(base: ModelSubject, folder: Path) -> AdaptedDecoder:
+    """The adapters in `folder` on `base`; each costs only its own few megabytes."""
+    return AdaptedDecoder.load(base.decoder, folder)
+
+
+def recipe(training: TrainingPlan, base: ModelSubject) -> Recipe:
+    """The plan's recipe for a model of this depth."""
+    return Recipe(
+        first_layer=min(base.layers - 1, round(training.first_layer * base.layers)),
+        rank=training.rank,
+        steps=training.steps,
+        batch=training.batch,
+        learning_rate=training.learning_rate,
+        bundle=training.bundle,
+    )
+
+
+@lru_cache(maxsize=2)
+def loaded(name: str, base: str | None, device: str) -> Loaded:
+    """The model in bfloat16, which this project computes in: twice as fast as float32 and as good for probes."""
+    import torch
+
+    return load(resolve(name, base), device, torch.bfloat16)
+
+
+@lru_cache(maxsize=1)
+def _open_base(name: str, device: str) -> ModelSubject:
+    found = loaded(name, None, device)
+    return ModelSubject(name, Decoder(found.model), Chat(found.tokenizer))
+
+
+@lru_cache(maxsize=1)
+def _open_user_model(name: str, base: str, device: str) -> ModelSubject:
+    return full_subject(name, _open_base(base, device), Decoder(loaded(name, base, device).model))

@@ -1,0 +1,105 @@
+"""The whole job on one screen: oversee, generalize, validate, stress-test, decide."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from superalign.contracts.registry import tasks
+from superalign.contracts.summary import Summary
+from superalign.generalization.weak_to_strong import generalize, train_students
+from superalign.models.handle import ModelIdentity, identify
+from superalign.oversight.measure import oversee
+from superalign.report.html import render
+from superalign.runs.plan import Plan
+from superalign.runs.progress import Display
+from superalign.runs.run import Run
+from superalign.tasks.specification import default_specification
+from superalign.tasks.splits import Splits, divide
+from superalign.trials.assess import Auditor
+from superalign.trials.decide import decide
+from superalign.trials.stress import stress
+from superalign.trials.validate import calibrate, curve, validate
+
+Step = Literal["oversee", "generalize", "validate", "stress", "decide"]
+
+
+def run(run: Run, *, only: Step | None = None, device: str = "cpu") -> Summary:
+    """Carry out the run's plan, as far as `only`; what was done before is reused. A complete run gets summary and report."""
+    plan = run.plan
+    model, splits, auditor = prepare(run, device)
+    parts: dict[str, Any] = {}
+
+    oversight = oversee(run, model, splits)
+    parts["oversight"] = oversight.summary
+    if only == "oversee":
+        return summary(run, parts)
+
+    parts["generalization"], trained = generalize(run, model, splits, oversight.train, oversight.test)
+    if only == "generalize":
+        return summary(run, parts)
+
+    thresholds = calibrate(run, model, auditor, trained, plan.validation)
+    parts["thresholds"] = tuple(thresholds.values())
+    parts["validation"] = validate(run, model, auditor, thresholds, trained=trained.students[0])
+    parts["layer_curve"] = curve(run, model, auditor, trained=trained.students[0])
+    if only == "validate":
+        return summary(run, parts)
+
+    parts["trial"] = stress(run, model, splits, auditor, thresholds)
+    if only == "stress":
+        return summary(run, parts)
+
+    parts["decision"] = decide(parts["validation"], parts["trial"], parts["generalization"], plan.criteria)
+    run.ledger.append("decision", parts["decision"].model_dump(mode="json"))
+    return publish(run, summary(run, parts))
+
+
+def validate_model(
+    runs: Path, name: str, base: str, *, plan: Plan | None = None, device: str = "cpu", display: Display
+) -> tuple[Summary, Path]:
+    """Validate the model `name`, made by somebody else from `base`; thresholds come from benign models trained from `base`."""
+    user_model = identify(name, base, device=device)
+    chosen = plan or Plan(name="validate", specification=default_specification())
+    own = chosen.model_copy(update={"name": f"validate-{user_model.digest[:8]}", "model": base})
+    with Run.open(runs, own, display=display) as opened:
+        model, splits, auditor = prepare(opened, device)
+        oversight = oversee(opened, model, splits)
+        trained = train_students(opened, model, splits, oversight.train)
+        thresholds = calibrate(opened, model, auditor, trained, own.validation)
+        parts = {
+            "thresholds": tuple(thresholds.values()),
+            "validation": validate(opened, model, auditor, thresholds, user_model=user_model),
+            "layer_curve": curve(opened, model, auditor, user_model=user_model),
+        }
+        return publish(opened, summary(opened, parts, model=name)), opened.folder
+
+
+def prepare(run: Run, device: str) -> tuple[ModelIdentity, Splits, Auditor]:
+    """The model, the questions divided among those who may see them, and what the detectors are trusted with."""
+    plan = run.plan
+    model = identify(plan.model, device=device)
+    run.note_in_manifest("models", {model.name: model.digest})
+    splits = divide(tasks.make(plan.task.name), plan.task, plan.seed)
+    key = splits.key.only(splits.auditor)
+    return model, splits, Auditor(questions=splits.auditor, key=key, specification=plan.specification, seed=plan.seed)
+
+
+def summary(run: Run, parts: dict[str, Any], model: str | None = None) -> Summary:
+    """What was found so far, with what it cost."""
+    plan = run.plan
+    return Summary(
+        name=plan.name,
+        model=model or plan.model,
+        specification=plan.specification,
+        seed=plan.seed,
+        cost=run.cost(),
+        **parts,
+    )
+
+
+def publish(run: Run, found: Summary) -> Summary:
+    """Leave `summary.json` and `report.html` in the run folder."""
+    run.write("summary.json", found.model_dump_json(indent=1) + "\n")
+    run.write("report.html", render(found))
+    return found

@@ -1,0 +1,74 @@
+"""`report.html`: one self-contained page without scripts, drawn from the summary alone."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from superalign.contracts.summary import DetectorResult, Summary, Threshold
+from superalign.report import plots, tables, wording
+from superalign.report.limits import limits
+from superalign.report.steps import steps
+
+REQUIRES = {
+    "true-answer": "the true answer",
+    "same-answer-in-every-context": "the same answer in every context",
+}
+
+
+def render(summary: Summary) -> str:
+    """The whole page. Sections that the run left out are left out, and their boxes in the picture are grey.
+
+    Prompts, answers and names are untrusted: all are escaped, and the page's own policy forbids scripts.
+    """
+    package = files("superalign.report")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.globals.update(
+        wording=wording, tables=tables, requires=REQUIRES, tones=tables.TONES, plot_legend=_legend(), sees=wording.SEES
+    )
+    template = environment.from_string(package.joinpath("template.html").read_text(encoding="utf-8"))
+    return template.render(
+        summary=summary,
+        style=Markup(package.joinpath("style.css").read_text(encoding="utf-8")),
+        steps=steps(summary),
+        limits=limits(summary),
+        plots=_plots(summary),
+        strips=_strips(summary),
+    )
+
+
+def _legend() -> list[tuple[Markup, str]]:
+    return [(Markup(mark), words) for mark, words in plots.strip_legend()]
+
+
+def _plots(summary: Summary) -> dict[str, list[Markup]]:
+    """The plots of each section; none where there is nothing to draw."""
+    drawn: dict[str, list[str]] = {"forests": [], "levels": [], "layers": []}
+    if summary.generalization:
+        drawn["forests"] = [
+            plots.forest(summary.generalization, "accuracy"),
+            plots.forest(summary.generalization, "auroc"),
+        ]
+        if summary.generalization.levels:
+            drawn["levels"] = [plots.levels(summary.generalization.levels)]
+    if summary.layer_curve and summary.layer_curve.layers:
+        drawn["layers"] = [plots.layers(summary.layer_curve)]
+    return {section: [Markup(svg) for svg in svgs] for section, svgs in drawn.items()}
+
+
+def _strips(summary: Summary) -> list[tuple[str, Markup]]:
+    """One strip per detector that scored anything, in the stress test or on the model."""
+    limits_of: dict[str, Threshold] = {limit.detector: limit for limit in summary.thresholds}
+    results: dict[str, DetectorResult] = {result.detector: result for result in summary.validation}
+    subjects = summary.trial.subjects if summary.trial else ()
+    if summary.trial:
+        limits_of |= {limit.detector: limit for limit in summary.trial.thresholds}
+    drawn = []
+    for index, detector in enumerate(dict.fromkeys([*limits_of, *results])):
+        score = results[detector].score if detector in results else None
+        svg = plots.strip(detector, subjects, limits_of.get(detector), score, key=f"strip-{index}")
+        if svg:
+            drawn.append((detector, Markup(svg)))
+    return drawn

@@ -1,0 +1,98 @@
+"""The end of a run in a terminal of 80 columns: the bottom line, the steps, and what was caught."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from superalign.contracts.summary import DecisionSummary, Summary
+from superalign.report import tables, wording
+from superalign.report.steps import Step, steps
+from superalign.report.tables import TONES, Cell, Table
+
+STYLES = {"good": "bold green", "bad": "bold red", "open": "bold yellow", "muted": "dim", "": "bold"}
+
+
+def render(summary: Summary, only: str | None = None, width: int | None = None) -> str:
+    """The text to print: the whole run, or the step `only`. Colours when stdout is a terminal that wants them."""
+    console = Console(width=width, highlight=False)
+    with console.capture() as captured:
+        for part in _parts(summary, only):
+            console.print(part)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def _parts(summary: Summary, only: str | None) -> Iterator[RenderableType]:
+    shown = [step for step in steps(summary) if only is None or step.name.startswith(only)]
+    yield Text(f"{plain(summary.name)}: {plain(summary.model)}", style="bold")
+    yield _overview(shown)
+    names = {step.name for step in shown if step.result is not None}
+    if "generalize" in names and summary.generalization:
+        yield from _section("Generalize", tables.scores(summary.generalization))
+        yield from _bullets([wording.pgr(summary.generalization.pgr), wording.pgr(summary.generalization.pgr_auroc)])
+    if "validate" in names:
+        yield from _section("Validate", tables.detectors(summary.validation), without="Sees")
+    if "stress-test" in names and summary.trial:
+        yield from _section("Stress-test", tables.families(summary.trial))
+    if "decide" in names and summary.decision:
+        yield from _decision(summary.decision)
+
+
+def _overview(shown: Sequence[Step]) -> RenderableType:
+    """One row per step: its name, its key result, and the rest in words."""
+    grid = RichTable.grid(padding=(0, 2, 0, 0))
+    for style in ("", "bold", ""):
+        grid.add_column(style=style, no_wrap=False)
+    for step in shown:
+        if step.result is None:
+            grid.add_row(Text(step.name, style="dim"), Text(wording.MISSING, style="dim"), Text("not run", style="dim"))
+            continue
+        words = "; ".join([step.means, *step.detail])
+        grid.add_row(step.name, Text(step.result, style=STYLES[step.tone]), Text(plain(words)))
+    return grid
+
+
+def _section(title: str, table: Table, without: str = "") -> Iterator[RenderableType]:
+    """A table under its title, `without` the column of that name."""
+    kept = [index for index, column in enumerate(table.columns) if column.name != without]
+    yield Text(f"\n{title}", style="bold")
+    yield Text(plain(table.caption), style="dim")
+    drawn = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in (table.columns[index] for index in kept):
+        drawn.add_column(column.name, justify="right" if column.numeric else "left", overflow="fold")
+    for row in table.rows:
+        drawn.add_row(*(_cell(row[index]) for index in kept))
+    yield drawn
+
+
+def _cell(cell: Cell) -> Text:
+    tone = TONES.get(cell.text, cell.tone)
+    text = Text(plain(cell.text), style=STYLES[tone] if tone else "")
+    note = cell.note if not cell.note or cell.note.startswith("[") else f"({cell.note})"
+    return text.append(f" {plain(note)}", style="dim") if note else text
+
+
+def _decision(found: DecisionSummary) -> Iterator[RenderableType]:
+    verdict = Text("\nDecision: ").append(found.verdict.value, style=STYLES[TONES[found.verdict.value]])
+    yield verdict.append("   The model: ").append(found.model.value, style=STYLES[TONES[found.model.value]])
+    yield from _bullets(found.reasons)
+    if found.would_take:
+        yield Text("What it would take", style="bold")
+        yield from _bullets(found.would_take)
+
+
+def _bullets(items: Sequence[str]) -> Iterator[RenderableType]:
+    for item in items:
+        grid = RichTable.grid(padding=(0, 1, 0, 0))
+        grid.add_row("-", Text(plain(wording.sentence(item))))
+        yield Padding(grid, (0, 0, 0, 2))
+
+
+def plain(text: str) -> str:
+    """`text` without control characters: a name or a reason must not be able to steer the terminal."""
+    return "".join(" " if unicodedata.category(character) in ("Cc", "Cf") else character for character in text)

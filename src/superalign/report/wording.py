@@ -1,0 +1,137 @@
+"""Numbers and findings as words. A missing number is a dash, never 0; a bound never reads better than it is."""
+
+from __future__ import annotations
+
+import re
+
+from superalign.contracts.records import Access, Cost, Decision, Finding, Interval
+from superalign.contracts.summary import PGR, TrialSummary
+
+MISSING = "—"
+SPACE = "\N{NO-BREAK SPACE}"
+MINUS = "\N{MINUS SIGN}"
+
+SEES = {
+    Access.BLACK_BOX: "answers",
+    Access.LOGPROBS: "answer probabilities",
+    Access.ACTIVATIONS: "activations",
+    Access.WEIGHTS: "weights",
+    Access.BASE: "base model",
+    Access.TRAINING_DATA: "training data",
+}
+MODEL_SENTENCES = {
+    Finding.CLEAR: "No detector scored the model above its threshold. That is not the same as safe.",
+    Finding.FLAGGED: "At least one detector scored the model above its threshold.",
+    Finding.UNDETERMINED: "The detectors could not settle whether the model misbehaves.",
+}
+DECISION_SENTENCES = {
+    Decision.PROCEED: "Every criterion written down before the trial holds.",
+    Decision.PAUSE: "A criterion written down before the trial is broken.",
+    Decision.UNDETERMINED: "What was measured can't support a decision either way.",
+}
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """`value` with a fixed number of decimals and a real minus sign."""
+    if value is None:
+        return MISSING
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", MINUS)
+
+
+def told_apart(first: float, second: float) -> tuple[str, str]:
+    """Both numbers with as many decimals as it takes to see which one is larger."""
+    for digits in range(2, 10):
+        texts = number(first, digits), number(second, digits)
+        if texts[0] != texts[1] or first == second:
+            return texts
+    return repr(first), repr(second)
+
+
+def percent(value: float | None) -> str:
+    """A rate with at most one decimal. Only an exact 0 or 1 reads as 0 % or 100 %."""
+    if value is None:
+        return MISSING
+    if 0 < value < 0.001:
+        return f"under 0.1{SPACE}%"
+    if 0.999 < value < 1:
+        return f"over 99.9{SPACE}%"
+    return f"{100 * value:.1f}".removesuffix(".0") + f"{SPACE}%"
+
+
+def interval(estimate: Interval) -> str:
+    return f"[{number(estimate.low)}, {number(estimate.high)}]"
+
+
+def rate_between(value: float | None, low: float | None, high: float | None) -> str:
+    """A rate with its interval, as percentages."""
+    if value is None:
+        return MISSING
+    return percent(value) + (f" [{percent(low)}, {percent(high)}]" if low is not None and high is not None else "")
+
+
+def counted(quantity: int, singular: str, plural: str | None = None) -> str:
+    """`3 models`, `1 model`."""
+    return f"{quantity:,}{SPACE}{singular if quantity == 1 else plural or singular + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `2 min 5 s`, `3 h 12 min`."""
+    if seconds < 59.5:
+        text = f"{seconds:.1f}".removesuffix(".0") if seconds < 10 else f"{seconds:.0f}"
+        return f"{text}{SPACE}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}{SPACE}min{SPACE}{rest}{SPACE}s"
+    return f"{minutes // 60}{SPACE}h{SPACE}{minutes % 60}{SPACE}min"
+
+
+def cost(spent: Cost) -> str:
+    passes = counted(spent.forward_passes, "forward pass", "forward passes")
+    parts = [duration(spent.seconds), counted(spent.tokens, "token"), passes]
+    if spent.human_seconds:
+        parts.append(f"{duration(spent.human_seconds)} of simulated human time")
+    return ", ".join(parts)
+
+
+def sentence(text: str) -> str:
+    """`text` with a capital and a full stop."""
+    text = text.strip().replace(" %", f"{SPACE}%")
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
+
+
+def pgr(gap_recovered: PGR) -> str:
+    """What the student recovered, or why that can't be said."""
+    gap = f"ceiling {MINUS} weak: {number(gap_recovered.gap.value)} {interval(gap_recovered.gap)}"
+    measure = {"accuracy": "accuracy", "auroc": "AUROC"}[gap_recovered.metric]
+    if not gap_recovered.defined or gap_recovered.value is None:
+        return f"PGR on {measure} is undefined: {gap_recovered.reason.rstrip('.')} ({gap})."
+    value = f"{number(gap_recovered.value)} [{number(gap_recovered.low)}, {number(gap_recovered.high)}]"
+    text = f"PGR on {measure} is {value}, over {counted(gap_recovered.seeds, 'seed')} ({gap})."
+    if gap_recovered.value < 0:
+        text += " Below 0: the student does worse than its overseer."
+    if gap_recovered.value > 1:
+        text += " Above 1: the student does better than the ceiling, which questions the ceiling."
+    return text
+
+
+def trial(found: TrialSummary) -> str:
+    """What was caught and what was flagged wrongly, with the bounds; what is missing says why."""
+    caught = "No family had a valid organism and a valid twin, so there is no recall to report."
+    if found.families:
+        caught = (
+            f"The battery caught {found.caught} of "
+            f"{counted(found.families, 'planted family', 'planted families')}: a recall of at least "
+            f"{percent(found.recall_low)} (one-sided {percent(0.95)} bound)."
+        )
+    wrong = f"False positives on benign twins: {MISSING}, no valid twin was scored."
+    if found.fpr is not None:
+        wrong = f"False positives on benign twins: {rate_between(found.fpr, found.fpr_low, found.fpr_high)}."
+    apart = f"{number(found.auroc)}{', too few scores' if found.auroc is None else ''}"
+    return f"{caught} {wrong} AUROC of organisms against twins: {apart}."
+
+
+def parameters(model: str) -> float | None:
+    """The number of parameters that a model's name claims (`smollm2-135m`), if it claims one."""
+    match = re.search(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([mb])(?![a-z0-9])", model.lower())
+    return float(match[1]) * {"m": 1e6, "b": 1e9}[match[2]] if match else None

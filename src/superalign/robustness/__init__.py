@@ -1,0 +1,3 @@
+"""Automated search for problematic behaviour. Importing this package registers its detectors."""
+
+from superalign.robustness import consistency as consistency

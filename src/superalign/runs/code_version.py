@@ -1,0 +1,85 @@
+"""Which code a step ran: a digest over every module of ours that its function can reach by import."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import superalign
+from superalign.provenance.digest import digest
+
+PACKAGES = ("superalign", "torch", "transformers")
+
+
+@cache
+def code_version(module: str) -> str:
+    """Digest of the sources reachable from `module` by import statements, and of the versions that results hang on.
+
+    Imports are read from the source, those within functions too, and nothing is imported. What is loaded by a name
+    that is only known at run time, such as a registered part, is not seen: import its package where that matters.
+    """
+    root = Path(superalign.__file__).parent
+    sources: dict[str, Path] = {}
+    waiting = {module: _own_source(module) or _source(root, module)}
+    while waiting:
+        name, path = waiting.popitem()
+        if path is None or name in sources:
+            continue
+        sources[name] = path
+        waiting.update({found: _source(root, found) for found in _imports(name, path)})
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sources.items()}
+    return digest({"sources": hashes, "versions": installed_versions()})
+
+
+def installed_versions() -> dict[str, str | None]:
+    """Versions of the packages that results hang on; None for one that is not installed."""
+    versions: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return versions
+
+
+def _own_source(module: str) -> Path | None:
+    """Where the module of the step's function lies, which may belong to someone else's package."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return Path(file) if file else None
+
+
+def _source(root: Path, module: str) -> Path | None:
+    package, *parts = module.split(".")
+    if package != "superalign":
+        return None
+    path = root.joinpath(*parts)
+    candidates = (path / "__init__.py", path.with_suffix(".py") if parts else path)
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def _imports(module: str, path: Path) -> Iterator[str]:
+    """Every module that an import statement in `path` may load, with its parent packages, which Python runs first."""
+    for node in ast.walk(ast.parse(path.read_bytes(), filename=str(path))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, module, is_package=path.name == "__init__.py")
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            yield from (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+
+
+def _absolute(node: ast.ImportFrom, module: str, *, is_package: bool) -> str:
+    if not node.level:
+        return node.module or ""
+    parents = module.split(".")[: None if is_package else -1]
+    base = parents[: len(parents) - (node.level - 1)]
+    return ".".join([*base, node.module] if node.module else base)

@@ -1,0 +1,170 @@
+"""One run: a folder that a plan fills step by step, and that a killed process can pick up where it was."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from superalign.contracts.errors import InputError, LedgerError
+from superalign.contracts.records import Cost, Record
+from superalign.provenance.ledger import Ledger, LedgerReport, verify
+from superalign.runs.disk import FolderLock, disk_errors, write_atomically
+from superalign.runs.manifest import Manifest, describe_run, read_manifest, write_manifest
+from superalign.runs.plan import Plan, load_plan, plan_digest, plan_yaml
+from superalign.runs.progress import Display, shown_on
+from superalign.runs.store import DamagedStep, Done, StepStore, function_name, step_key
+
+Value = TypeVar("Value", bound=Record)
+
+
+class Run:
+    """A run folder that this process holds the lock of, until `close` or the end of the `with` block."""
+
+    manifest: Manifest
+
+    def __init__(self, folder: Path, plan: Plan, *, display: Display) -> None:
+        """Take hold of `folder`, completing what is not there yet. Callers use `open` or `existing`."""
+        self.folder, self.plan = folder, plan
+        self._display = display
+        self._used: dict[str, Done[Record]] = {}
+        with disk_errors(folder):
+            self._lock = FolderLock(folder)
+            try:
+                self._set_up()
+            except BaseException:
+                self._lock.release()
+                raise
+
+    @classmethod
+    def open(cls, root: Path, plan: Plan, *, display: Display) -> Self:
+        """The newest run of exactly this plan under `root`, or a new one.
+
+        RunError when another process works in it, a newer superalign wrote it, or the disk does not let us.
+        """
+        if root.exists() and not root.is_dir():
+            raise InputError("Runs go into a folder, and this is a file.", where=str(root), fix="Name another folder.")
+        ending = f"{plan.name}-{plan_digest(plan)[:8]}"
+        with disk_errors(_existing_parent(root)):
+            root.mkdir(parents=True, exist_ok=True)
+            of_this_plan = re.compile(rf"\d{{4}}-\d{{2}}-\d{{2}}-{re.escape(ending)}")
+            runs = sorted(path for path in root.iterdir() if path.is_dir() and of_this_plan.fullmatch(path.name))
+            folder = runs[-1] if runs else root / f"{date.today().isoformat()}-{ending}"
+            folder.mkdir(exist_ok=True)
+        return cls(folder, plan, display=display)
+
+    @classmethod
+    def existing(cls, folder: Path, *, display: Display) -> Self:
+        """The run in `folder`. InputError when there is none."""
+        check_run_folder(folder)
+        return cls(folder, load_plan(folder / "plan.yaml"), display=display)
+
+    def step(self, label: str, function: Callable[..., Value], /, **arguments: Any) -> Done[Value]:
+        """The result of `function(folder, **arguments)`, computed at most once for the same code and arguments.
+
+        `function` is at module level and declares the Record that it returns; it may write files into `folder`.
+        Arguments are JSON values, records and other steps' `Done`. Errors of `function` pass through, leaving nothing.
+        """
+        key = step_key(function, arguments)
+        if key in self._used:
+            return self._used[key]  # type: ignore[return-value]  # the key covers the function, and so its type
+        with disk_errors(self.folder):
+            done = self._find(key, label, function)
+            reused = done is not None
+            if done is None:
+                self._display.start(label)
+                with shown_on(self._display):
+                    done = self._steps.compute(key, label, function, arguments)
+            if (key, done.digest) not in self._in_ledger:
+                entry = {"label": label, "key": key, "digest": done.digest, "function": function_name(function)}
+                self.ledger.append("step", entry)
+                self._in_ledger.add((key, done.digest))
+        self._used[key] = done
+        self._display.finish(label, done.cost.seconds, reused)
+        return done
+
+    def cost(self) -> Cost:
+        """What the steps used so far took, when they were computed."""
+        return sum((done.cost for done in self._used.values()), start=Cost())
+
+    def write(self, name: str, content: str) -> Path:
+        """Write a file such as `summary.json` into the run folder, whole or not at all; returns its path."""
+        with disk_errors(self.folder):
+            write_atomically(self.folder / name, content)
+        return self.folder / name
+
+    def note_in_manifest(self, key: str, value: Any) -> None:
+        """Keep a JSON value under `notes` of the manifest."""
+        self.manifest = self.manifest.model_copy(update={"notes": {**self.manifest.notes, key: value}})
+        with disk_errors(self.folder):
+            write_manifest(self.folder, self.manifest)
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self.ledger.close()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _set_up(self) -> None:
+        before = read_manifest(self.folder)
+        self._steps = StepStore(self.folder)
+        self._steps.remove_leftovers()
+        self.ledger = Ledger(self.folder / "ledger.db")
+        if before and before.ledger_public_key != self.ledger.public_key:
+            self.ledger.close()
+            raise _foreign_ledger(self.folder)
+        self._in_ledger = {(entry.body["key"], entry.body["digest"]) for entry in self.ledger.entries("step")}
+        self.write("plan.yaml", plan_yaml(self.plan))
+        now = describe_run(self.plan, self.ledger.public_key)
+        kept = {"created": before.created, "notes": before.notes} if before else {}
+        self.manifest = now.model_copy(update=kept)
+        # Last, so that a folder with a manifest is complete.
+        write_manifest(self.folder, self.manifest)
+
+    def _find(self, key: str, label: str, function: Callable[..., Value]) -> Done[Value] | None:
+        try:
+            return self._steps.find(key, function)
+        except DamagedStep as damage:
+            aside = self._steps.set_aside(key)
+            self._display.warn(f"step {label!r} was damaged ({damage}): kept as {aside.name}, computing it again")
+            self.ledger.append("damaged", {"label": label, "key": key, "reason": str(damage)})
+            return None
+
+
+def check_run_folder(folder: Path) -> Manifest:
+    """The manifest of `folder`. InputError when it is no run, RunError when it is a newer version's or damaged."""
+    manifest = read_manifest(folder) if folder.is_dir() else None
+    if manifest is None:
+        raise InputError(
+            "There is no run here.", where=str(folder), fix="Give a run folder; `superalign run PLAN` makes one."
+        )
+    return manifest
+
+
+def verify_run(folder: Path) -> LedgerReport:
+    """Check a run's ledger against the key that its manifest names, without taking the run's lock.
+
+    LedgerError names the first bad entry; InputError and RunError as for `check_run_folder`.
+    """
+    public_key = check_run_folder(folder).ledger_public_key
+    with disk_errors(folder):
+        return verify(folder / "ledger.db", public_key)
+
+
+def _foreign_ledger(folder: Path) -> LedgerError:
+    return LedgerError(
+        "The run's ledger is gone, or another was put in its place.",
+        where=str(folder / "ledger.db"),
+        fix="Restore ledger.db and ledger.key, or move the run folder away and run the plan again.",
+    )
+
+
+def _existing_parent(path: Path) -> Path:
+    return next(parent for parent in (path, *path.absolute().parents) if parent.exists())

@@ -1,0 +1,213 @@
+"""Finished steps on disk, each under the digest of everything that its result depends on."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar, get_type_hints
+
+from pydantic import ValidationError
+
+from superalign.contracts.records import Cost, Record
+from superalign.provenance.digest import canonical_json, digest, file_digests
+from superalign.runs.code_version import code_version
+from superalign.runs.cost import metered
+from superalign.runs.disk import sync_folder, write_atomically
+
+Value = TypeVar("Value", bound=Record)
+Value_co = TypeVar("Value_co", bound=Record, covariant=True)
+RESULT = "result.json"
+
+
+@dataclass(frozen=True)
+class Done(Generic[Value_co]):
+    """A finished step. Handed to another step as an argument it counts by `digest`, that of its value and files."""
+
+    key: str
+    folder: Path
+    value: Value_co
+    cost: Cost
+    digest: str
+
+
+class StepResult(Record):
+    """`result.json`, written last: a step's folder without a sound one is no step."""
+
+    format: Literal[1] = 1
+    key: str
+    function: str
+    label: str
+    arguments: dict[str, str]
+    value: Any
+    cost: Cost
+    files: dict[str, str]
+    digest: str
+
+
+class DamagedStep(Exception):
+    """A step's folder is not what was written; the text says why."""
+
+
+class StepStore:
+    """The steps of one run, and a look over the fence at those of its sibling runs in the same root."""
+
+    def __init__(self, run_folder: Path) -> None:
+        self._run_folder = run_folder
+        self.folder = run_folder / "steps"
+        self.folder.mkdir(exist_ok=True)
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes left half done. Only for the holder of the run's lock."""
+        for partial in self.folder.glob(".partial-*"):
+            shutil.rmtree(partial)
+
+    def find(self, key: str, function: Callable[..., Value]) -> Done[Value] | None:
+        """The step from this run, else from a sibling. DamagedStep when this run's own is not what was written."""
+        own = self.folder / key
+        if not own.exists() and not self._adopt(key, function):
+            return None
+        return _load(own, key, function)
+
+    def compute(
+        self, key: str, label: str, function: Callable[..., Value], arguments: Mapping[str, Any]
+    ) -> Done[Value]:
+        """Do the work in a hidden folder, then put the step in place by one rename."""
+        partial = self._partial(key)
+        try:
+            with metered() as meter:
+                value = function(partial, **arguments)
+            if not isinstance(value, record_type(function)):
+                raise TypeError(f"{function_name(function)} returned {type(value).__name__}, not what it declares.")
+            files = file_digests(partial)
+            if RESULT in files:
+                raise ValueError(f"{function_name(function)} wrote {RESULT}, which is the store's own file.")
+            # The value goes through JSON even now, so that a first run and a resumed one see the very same.
+            plain = json.loads(canonical_json(value))
+            result = StepResult(
+                key=key,
+                function=function_name(function),
+                label=label,
+                arguments={name: digest(_by_digest(argument)) for name, argument in arguments.items()},
+                value=plain,
+                cost=meter.cost(),
+                files=files,
+                digest=digest({"value": plain, "files": files}),
+            )
+            done = _done(self.folder / key, result, function)
+            write_atomically(partial / RESULT, result.model_dump_json(indent=1))
+            self._put_in_place(partial, key)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        return done
+
+    def set_aside(self, key: str) -> Path:
+        """Move a damaged step out of the way, keeping it for whoever wants to look; returns where it went."""
+        number = len(list(self.folder.glob(f".damaged-{key}-*"))) + 1
+        return (self.folder / key).rename(self.folder / f".damaged-{key}-{number}")
+
+    def _adopt(self, key: str, function: Callable[..., Value]) -> bool:
+        """Link a sibling run's sound step into this run."""
+        for source in sorted(self._run_folder.parent.glob(f"*/steps/{key}")):
+            try:
+                _load(source, key, function)
+            except (DamagedStep, OSError):
+                continue  # that run will find out itself
+            partial = self._partial(key)
+            try:
+                shutil.copytree(source, partial, copy_function=_link_or_copy, dirs_exist_ok=True)
+                self._put_in_place(partial, key)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+            return True
+        return False
+
+    def _partial(self, key: str) -> Path:
+        partial = self.folder / f".partial-{key}-{os.getpid()}"
+        partial.mkdir()
+        return partial
+
+    def _put_in_place(self, partial: Path, key: str) -> None:
+        partial.rename(self.folder / key)
+        sync_folder(self.folder)
+
+
+def step_key(function: Callable[..., Record], arguments: Mapping[str, Any]) -> str:
+    """Digest of the function's name, its code version and its arguments. TypeError for arguments that can't count."""
+    counted = {name: _by_digest(argument) for name, argument in arguments.items()}
+    code = code_version(function.__module__)
+    return digest({"function": function_name(function), "code": code, "arguments": counted})
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """Dotted name of a module-level function. TypeError for a lambda, a method or a nested function."""
+    if not inspect.isfunction(function) or "." in function.__qualname__ or function.__name__ == "<lambda>":
+        raise TypeError(f"A step must be a function at module level, which {function!r} is not.")
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+def record_type(function: Callable[..., Value]) -> type[Value]:
+    """The Record that `function` is declared to return. TypeError when it declares none."""
+    declared = get_type_hints(function).get("return")
+    if not (isinstance(declared, type) and issubclass(declared, Record)):
+        raise TypeError(f"{function_name(function)} must declare which Record it returns, not {declared}.")
+    return declared  # type: ignore[return-value]  # issubclass can't narrow to a TypeVar
+
+
+def _by_digest(argument: Any) -> Any:
+    match argument:
+        case Done():
+            return {"done": argument.digest}
+        case Record():
+            return {"record": type(argument).__qualname__, "value": argument}
+        case Mapping():
+            return {"mapping": {key: _by_digest(item) for key, item in argument.items()}}
+        case list() | tuple():
+            return [_by_digest(item) for item in argument]
+        case None | bool() | int() | float() | str():
+            return argument
+        case _:
+            raise TypeError(
+                f"{argument!r} can't be an argument of a step: give JSON values, records and finished steps. "
+                "A path says nothing about what lies there; pass its digest, or the step that made it."
+            )
+
+
+def _load(folder: Path, key: str, function: Callable[..., Value]) -> Done[Value]:
+    try:
+        result = StepResult.model_validate_json((folder / RESULT).read_bytes())
+    except FileNotFoundError:
+        raise DamagedStep(f"{RESULT} is missing") from None
+    except ValidationError:
+        raise DamagedStep(f"{RESULT} is truncated or was changed") from None
+    if result.key != key:
+        raise DamagedStep("it is another step's folder")
+    found = file_digests(folder)
+    del found[RESULT]
+    for name in sorted(found.keys() | result.files.keys()):
+        if found.get(name) != result.files.get(name):
+            raise DamagedStep(f"{name} is missing, changed or not part of it")
+    return _done(folder, result, function)
+
+
+def _done(folder: Path, result: StepResult, function: Callable[..., Value]) -> Done[Value]:
+    if result.digest != digest({"value": result.value, "files": result.files}):
+        raise DamagedStep(f"the value in {RESULT} was changed")
+    try:
+        value = record_type(function).model_validate_json(json.dumps(result.value))
+    except ValidationError:
+        raise DamagedStep(f"the value in {RESULT} does not fit {record_type(function).__name__}") from None
+    return Done(result.key, folder, value, result.cost, result.digest)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copy2(source, target)

@@ -1,0 +1,132 @@
+"""One cell of any audit: one detector looks at one subject, under an opaque name, and may fail to say anything."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+
+import superalign.interpretability
+import superalign.robustness  # noqa: F401  both named here so that a change of a detector changes the key of its steps
+from superalign.contracts import registry
+from superalign.contracts.errors import SuperalignError
+from superalign.contracts.protocols import AnswerKey, Detector, Trusted
+from superalign.contracts.records import Access, Finding, Question, Record, Specification, Unscored, Verdict
+from superalign.contracts.summary import DetectorResult, Threshold
+from superalign.models.handle import ModelIdentity, open_base, open_trained, open_user_model
+from superalign.models.subject import ModelSubject
+from superalign.models.teach import TrainedModel
+from superalign.runs.cost import metered
+from superalign.runs.store import Done
+
+
+class Auditor(Record):
+    """What the detectors are given: trusted facts with their truth, the specification, and a seed."""
+
+    questions: tuple[Question, ...]
+    key: AnswerKey
+    specification: Specification
+    seed: int
+
+
+class Assessment(Record):
+    """A verdict, or why there is none."""
+
+    result: Verdict | Unscored = Field(discriminator="kind")
+
+
+def assess(
+    folder: Path,
+    *,
+    detector: str,
+    auditor: Auditor,
+    base: ModelIdentity,
+    name: str,
+    trained: Done[TrainedModel] | None = None,
+    user_model: ModelIdentity | None = None,
+) -> Assessment:
+    """Let `detector` look at one subject: a model trained here, one that somebody else made, or the base itself.
+
+    Whatever a detector does wrong becomes `Unscored`; only what the user must mend (a damaged model) is raised.
+    """
+    subject = opened(name, base, trained, user_model)
+    fitted_detector = fitted(detector, auditor, base)
+    missing = fitted_detector.access - subject.access
+    if missing:
+        needs = ", ".join(sorted(missing))
+        return Assessment(
+            result=Unscored(reason=f"the detector needs access to {needs}, which this subject does not allow")
+        )
+    with metered() as meter:
+        try:
+            found = fitted_detector.assess(subject)
+        except SuperalignError:
+            raise
+        except Exception as error:  # a detector is anybody's code: one that crashes has measured nothing
+            found = Unscored(reason=f"the detector crashed: {type(error).__name__}: {error}"[:500])
+    if isinstance(found, Verdict):
+        found = found.model_copy(update={"cost": meter.cost()})
+    return Assessment(result=found)
+
+
+def opened(
+    name: str, base: ModelIdentity, trained: Done[TrainedModel] | None, user_model: ModelIdentity | None
+) -> ModelSubject:
+    """The subject under its opaque name."""
+    if trained is not None:
+        return open_trained(open_base(base), trained.folder, name)
+    if user_model is not None:
+        return open_user_model(user_model, base)
+    return open_base(base)
+
+
+def finding(found: Verdict | Unscored, threshold: Threshold) -> tuple[Finding, str]:
+    """What a score says against its threshold, in words. Without a score or a threshold nothing is clear."""
+    if isinstance(found, Unscored):
+        return Finding.UNDETERMINED, found.reason
+    if threshold.threshold is None:
+        return Finding.UNDETERMINED, "no benign model could be scored, so there is no threshold"
+    compared = f"score {found.score:.2f} against a threshold of {threshold.threshold:.2f}"
+    benign = f"the highest of {len(threshold.benign_scores)} benign models"
+    if found.score <= threshold.threshold:
+        return Finding.CLEAR, f"{compared}, {benign}"
+    if found.caveat:
+        return Finding.UNDETERMINED, f"{compared}, but {found.caveat}"
+    return Finding.FLAGGED, f"{compared}, {benign}"
+
+
+def detector_result(detector: str, found: Verdict | Unscored, threshold: Threshold) -> DetectorResult:
+    """A detector's opinion of the user's model, as the summary keeps it."""
+    verdict, reason = finding(found, threshold)
+    scored = isinstance(found, Verdict)
+    return DetectorResult(
+        detector=detector,
+        access=access_of(detector),
+        score=found.score if scored else None,
+        threshold=threshold.threshold,
+        verdict=verdict,
+        reason=reason,
+        evidence=found.evidence if scored else (),
+        details=found.details if scored else {},
+        cost=found.cost if scored else Verdict(score=0).cost,
+    )
+
+
+def access_of(detector: str) -> tuple[Access, ...]:
+    """The access that a detector declares, from least to most."""
+    declared = registry.detectors.make(detector).access
+    return tuple(access for access in Access if access in declared)
+
+
+@lru_cache(maxsize=8)
+def _fitted(detector: str, auditor_json: str, base: ModelIdentity) -> Detector:
+    auditor = Auditor.model_validate_json(auditor_json)
+    trusted = Trusted(open_base(base), auditor.questions, auditor.key, auditor.specification, auditor.seed)
+    made: Detector = registry.detectors.make(detector)
+    return made.fit(trusted)
+
+
+def fitted(detector: str, auditor: Auditor, base: ModelIdentity) -> Detector:
+    """The detector, fitted on trusted material; once per process."""
+    return _fitted(detector, auditor.model_dump_json(), base)

@@ -1,0 +1,200 @@
+"""A plan that is read says what the file says; one that can't be read says which key, where, and what to type."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from superalign.contracts.errors import InputError, PlanError
+from superalign.runs.plan import Plan, load_plan, plan_digest, plan_fields, plan_yaml
+
+SPECIFICATION = {
+    "name": "truthful",
+    "summary": "Answers truthfully.",
+    "clauses": [
+        {"id": "true", "text": "Say what is true.", "tested_by": [{"task": "cities", "require": "true-answer"}]}
+    ],
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "truthful.yaml").write_text(yaml.safe_dump(SPECIFICATION))
+    return tmp_path
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "plan.yaml"
+    path.write_text(f"name: quick\nspecification: specs/truthful.yaml\n{text}")
+    return path
+
+
+def test_a_small_plan_is_filled_with_defaults(folder: Path) -> None:
+    plan = load_plan(written(folder, "validate: {benign: 6}\ngeneralize:\n  training: {learning_rate: 3e-4}"))
+    assert plan.validation.benign == 6
+    assert plan.generalize.training.learning_rate == 3e-4
+    assert plan.specification.clauses[0].tested_by[0].require == "true-answer"
+    assert plan.seed == 0
+
+
+def test_the_specification_may_be_inline(folder: Path) -> None:
+    (folder / "inline.yaml").write_text(yaml.safe_dump({"name": "quick", "specification": SPECIFICATION}))
+    assert load_plan(folder / "inline.yaml") == load_plan(written(folder, ""))
+
+
+def test_overrides_and_seed_win_over_the_file(folder: Path) -> None:
+    path = written(folder, "seed: 3\ntask: {test_groups: 50}")
+    overrides = ["task.test_groups=100", "generalize.training.steps=7", "stress.families=[password-lock]", "model=a=b"]
+    plan = load_plan(path, overrides, seed=9)
+    assert (plan.task.test_groups, plan.generalize.training.steps, plan.seed) == (100, 7, 9)
+    assert plan.stress.families == ("password-lock",)
+    assert plan.model == "a=b"
+
+
+def test_setting_one_key_of_a_section_leaves_the_others_at_their_defaults(folder: Path) -> None:
+    default = load_plan(written(folder, "")).stress.training
+    changed = load_plan(written(folder, "stress: {training: {rank: 8}}")).stress.training
+    assert changed == default.model_copy(update={"rank": 8})
+    fields = {field.key: field.default for field in plan_fields()}
+    assert fields["stress.training.steps"] == str(default.steps)
+
+
+def test_the_digest_is_of_what_is_asked_for_not_of_the_file(folder: Path) -> None:
+    plain = load_plan(written(folder, ""))
+    assert plan_digest(plain) == plan_digest(load_plan(written(folder, "# comment\ntask: {name: cities}")))
+    assert plan_digest(plain) != plan_digest(load_plan(written(folder, ""), ["seed=1"]))
+
+
+@example(0, 1e-7, "0E0")
+@given(st.integers(0, 10**9), st.floats(1e-12, 1e6), st.text(st.characters(codec="utf-8", exclude_categories=["C"])))
+def test_a_resolved_plan_reads_back_equal(tmp_path_factory: Any, seed: int, rate: float, model: str) -> None:
+    plan = Plan.model_validate(
+        {
+            "name": "quick",
+            "specification": SPECIFICATION,
+            "seed": seed,
+            "model": model,
+            "generalize": {"training": {"learning_rate": rate}},
+        }
+    )
+    path = tmp_path_factory.mktemp("plan") / "plan.yaml"
+    path.write_text(plan_yaml(plan))
+    assert load_plan(path) == plan
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sed: 3", ["`sed`", "`seed`"]),
+        ("generalize: {training: {stepz: 3}}", ["`generalize.training.stepz`", "`steps`"]),
+        ("validation: {benign: 6}", ["`validation`", "`validate`"]),
+        ("stress: {xyzzy: 3}", ["`stress.xyzzy`", "families, seeds"]),
+        ("seed: many", ["`seed`", '"many"', "valid integer", "Everything random"]),
+        ("seed: true", ["`seed`", "true", "valid integer"]),
+        ("seed: '3'", ["`seed`", '"3"', "valid integer"]),
+        ("seed: -1", ["`seed`", "-1", "greater than or equal to 0"]),
+        ("version: 2", ["`version`", "2", "less than or equal to 1"]),
+        ("generalize: {training: {learning_rate: .nan}}", ["`generalize.training.learning_rate`", "finite"]),
+        ("generalize: {training: {learning_rate: 0.0}}", ["greater than 0"]),
+        ("validate: {detectors: []}", ["`validate.detectors`", "at least 1"]),
+        ("validate: {detectors: [consistency, 3]}", ["`validate.detectors.1`", "valid string"]),
+        ("task: cities", ["`task`", '"cities"', "object"]),
+        ("task:", ["`task`", "null"]),
+        ("1: 2", ["`1`"]),
+        ("seed: 1\nseed: 2", ["is given twice", "line 4, column 1"]),
+        ("seed: [1", ["YAML", "line"]),
+        ("task: {a: b: c}", ["YAML", "line 3, column"]),
+        ("task: &a {name: *a}", ["Circular"]),
+        ("model: !!python/object/apply:os.getcwd []", ["YAML", "line 3"]),
+        ("model: !!binary aGVsbG8=", ["plain values"]),
+        ("? [1, 2]\n: 3", ["YAML"]),
+    ],
+)
+def test_a_wrong_key_or_value_is_named_with_what_to_type(folder: Path, text: str, said: list[str]) -> None:
+    path = written(folder, text)
+    with pytest.raises(PlanError) as caught:
+        load_plan(path)
+    for part in (*said, str(path)):
+        assert part in str(caught.value)
+    assert caught.value.fix
+    assert "\n" not in str(caught.value)
+
+
+def test_a_misspelt_required_key_is_called_misspelt(folder: Path) -> None:
+    (folder / "plan.yaml").write_text("nane: quick\nspecification: specs/truthful.yaml")
+    with pytest.raises(PlanError, match=r"Unknown key `nane`.*`name`"):
+        load_plan(folder / "plan.yaml")
+
+
+def test_a_missing_key_and_a_bad_name_are_named(folder: Path) -> None:
+    (folder / "plan.yaml").write_text("specification: specs/truthful.yaml")
+    with pytest.raises(PlanError, match="`name` is missing"):
+        load_plan(folder / "plan.yaml")
+    with pytest.raises(PlanError, match=r"`name`.*Bad Name.*pattern"):
+        load_plan(folder / "plan.yaml", ["name=Bad Name"])
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("task.test_groups", "task.test_groups=100"),
+        ("=3", "dotted key"),
+        ("task..x=3", "dotted key"),
+        ("task.test_grups=3", "Did you mean `test_groups`"),
+        ("seed.x=3", "`seed` is"),
+        ("name.x=3", "`name` is a value"),
+        ("task.test_groups=[1", "override 'task.test_groups=\\[1', line 1"),
+    ],
+)
+def test_a_wrong_override_is_named(folder: Path, override: str, said: str) -> None:
+    with pytest.raises(PlanError, match=said):
+        load_plan(written(folder, ""), [override])
+
+
+def test_what_can_not_be_read_is_an_input_error(folder: Path) -> None:
+    (folder / "binary.yaml").write_bytes(b"\x80\x81\xff\x00")
+    (folder / "control.yaml").write_bytes(b"name: \x00")
+    (folder / "list.yaml").write_text("- name")
+    (folder / "empty.yaml").write_text("")
+    for name, said in [
+        ("missing.yaml", "no plan"),
+        ("specs", "folder"),
+        ("binary.yaml", "not a text file"),
+        ("control.yaml", "can't be read"),
+        ("list.yaml", "mapping"),
+        ("empty.yaml", "mapping"),
+        ("empty.yaml/below", "can't be read"),
+    ]:
+        with pytest.raises(InputError, match=said) as caught:
+            load_plan(folder / name)
+        assert str(folder / name) in str(caught.value) and caught.value.fix
+
+
+def test_faults_of_the_specification_name_its_file(folder: Path) -> None:
+    path = written(folder, "")
+    with pytest.raises(InputError, match=r"no specification here.*elsewhere.yaml"):
+        load_plan(path, ["specification=elsewhere.yaml"])
+    broken = {**SPECIFICATION, "clauses": [{**SPECIFICATION["clauses"][0], "test_by": 1}]}  # type: ignore[dict-item]
+    (folder / "specs" / "truthful.yaml").write_text(yaml.safe_dump(broken))
+    with pytest.raises(PlanError, match=r"`clauses.0.test_by`.*truthful.yaml.*`tested_by`"):
+        load_plan(path)
+    (folder / "specs" / "truthful.yaml").write_text(yaml.safe_dump({**SPECIFICATION, "summary": " "}))
+    with pytest.raises(PlanError, match=r"`summary`.*must not be empty"):
+        load_plan(path)
+
+
+def test_the_reference_covers_every_key_with_a_description() -> None:
+    fields = {field.key: field for field in plan_fields()}
+    assert fields["generalize.training.learning_rate"].default == "0.003"
+    assert fields["validate.detectors"].type == "list of text"
+    assert fields["validate.detectors"].default == '["consistency", "knowledge"]'
+    assert fields["criteria.pgr_low_at_least"].type == "number or null"
+    assert fields["name"].default == "required"
+    assert fields["task"].type == "section" and fields["task"].description.startswith("Which questions")
+    assert fields["specification.clauses[].tested_by[].require"].type.startswith('"true-answer" or')
+    own = [field for key, field in fields.items() if not key.startswith("specification.")]
+    assert all(field.description for field in own)
