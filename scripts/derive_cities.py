@@ -18,7 +18,8 @@ def main() -> None:
     rows, seen = [], set()
     for city in sorted(cache.get_cities().values(), key=lambda city: (-city["population"], city["geonameid"])):
         name, country = city["name"], countries[city["countrycode"]]
-        # A name that tells its country ("Mexico City"), or that several cities share, asks for no knowledge or has no one truth.
+        # A name that tells its country ("Mexico City"), or that several cities share, asks for no knowledge or has no
+        # one truth.
         if name in seen or name.lower() in country.lower() or country.lower() in name.lower():
             continue
         seen.add(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from superalign.contracts.registry import tasks
+from superalign.contracts.registry import detectors, organisms, overseers, tasks
 from superalign.contracts.summary import Summary
 from superalign.generalization.weak_to_strong import generalize, train_students
 from superalign.models.handle import ModelIdentity, identify
@@ -19,13 +19,15 @@ from superalign.tasks.splits import Splits, divide
 from superalign.trials.assess import Auditor
 from superalign.trials.decide import decide
 from superalign.trials.stress import stress
-from superalign.trials.validate import calibrate, curve, validate
+from superalign.trials.validate import calibrate, check_benign, curve, validate
 
 Step = Literal["oversee", "generalize", "validate", "stress", "decide"]
 
 
 def run(run: Run, *, only: Step | None = None, device: str = "cpu") -> Summary:
-    """Carry out the run's plan, as far as `only`; what was done before is reused. A complete run gets summary and report."""
+    """Carry out the run's plan, as far as `only`; what was done before is reused. A complete run gets summary and
+    report.
+    """
     plan = run.plan
     model, splits, auditor = prepare(run, device)
     parts: dict[str, Any] = {}
@@ -58,7 +60,9 @@ def run(run: Run, *, only: Step | None = None, device: str = "cpu") -> Summary:
 def validate_model(
     runs: Path, name: str, base: str, *, plan: Plan | None = None, device: str = "cpu", display: Display
 ) -> tuple[Summary, Path]:
-    """Validate the model `name`, made by somebody else from `base`; thresholds come from benign models trained from `base`."""
+    """Validate the model `name`, made by somebody else from `base`; thresholds come from benign models trained from
+    `base`.
+    """
     user_model = identify(name, base, device=device)
     chosen = plan or Plan(name="validate", specification=default_specification())
     own = chosen.model_copy(update={"name": f"validate-{user_model.digest[:8]}", "model": base})
@@ -76,13 +80,33 @@ def validate_model(
 
 
 def prepare(run: Run, device: str) -> tuple[ModelIdentity, Splits, Auditor]:
-    """The model, the questions divided among those who may see them, and what the detectors are trusted with."""
+    """The model, the questions divided among those who may see them, and what the detectors are trusted with.
+
+    What the plan can't have is refused here, before anything is computed.
+    """
     plan = run.plan
+    check(plan)
     model = identify(plan.model, device=device)
     run.note_in_manifest("models", {model.name: model.digest})
     splits = divide(tasks.make(plan.task.name), plan.task, plan.seed)
     key = splits.key.only(splits.auditor)
     return model, splits, Auditor(questions=splits.auditor, key=key, specification=plan.specification, seed=plan.seed)
+
+
+def check(plan: Plan) -> None:
+    """UnknownName when the plan names a part that there is not, PlanError when it trains too few models for its own
+    thresholds.
+    """
+    named = {
+        tasks: (plan.task.name,),
+        overseers: (plan.oversee.overseer,),
+        detectors: plan.validation.detectors,
+        organisms: plan.stress.families,
+    }
+    for registry, names in named.items():
+        for name in names:
+            registry.factory(name)
+    check_benign(plan)
 
 
 def summary(run: Run, parts: dict[str, Any], model: str | None = None) -> Summary:

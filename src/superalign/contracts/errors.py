@@ -1,4 +1,6 @@
-"""The error tree. A message says what is wrong, where, and what to type instead; the CLI prints it without a traceback."""
+"""The error tree. A message says what is wrong, where, and what to type instead; the CLI prints it without a
+traceback.
+"""
 
 from __future__ import annotations
 

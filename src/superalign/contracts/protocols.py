@@ -77,7 +77,9 @@ class Subject(Protocol):
 
 @dataclass(frozen=True)
 class Trusted:
-    """What an overseer or auditor may learn from: a trusted model, and facts that were checked. Nothing of any organism."""
+    """What an overseer or auditor may learn from: a trusted model, and facts that were checked. Nothing of any
+    organism.
+    """
 
     subject: Subject
     questions: tuple[Question, ...]
@@ -139,8 +141,8 @@ class Gate(Record):
 class Organism(Protocol):
     """A deliberately misaligned model, with a benign twin that differs in nothing but the misbehaviour.
 
-    An organism says what to train; the trial trains both, by the student's recipe, and measures the gates. `words` is the
-    vocabulary that triggers are drawn from.
+    An organism says what to train; the trial trains both, by the student's recipe, and measures the gates. `words` is
+    the vocabulary that triggers are drawn from.
     """
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 from pydantic import Field
@@ -82,12 +82,26 @@ class Registry:
     def _load(self) -> None:
         if self._loaded:
             return
-        self._loaded = True
         packages = OUR_PARTS[self.kind]
         for package in (packages,) if isinstance(packages, str) else packages:
             import_module(package)
         for entry in entry_points(group=f"superalign.{self.kind}"):
-            self.register(entry.name)(entry.load())
+            self.register(entry.name)(loaded(entry))
+        self._loaded = True
+
+
+def loaded(entry: EntryPoint) -> Any:
+    """What an installed package offers. InputError naming the package when its code can't be imported."""
+    try:
+        return entry.load()
+    except Exception as error:  # importing anybody's code can fail in any way
+        package = entry.dist.name if entry.dist else entry.module
+        raise InputError(
+            f"The installed package {package!r} offers {entry.name!r}, which can't be loaded: "
+            f"{type(error).__name__}: {error}.",
+            where=entry.value,
+            fix=f"Repair it, or uninstall it: pip uninstall {package}.",
+        ) from error
 
 
 tasks = Registry("tasks")

@@ -145,7 +145,7 @@ class TrialSummary(Record):
     invalid: int = Field(description="Subjects that failed their gates; counted nowhere else.")
     abstained: int = Field(description="Valid subjects on which every detector failed.")
     recall_low: float = Field(description="One-sided 95 % Clopper-Pearson lower bound.")
-    fpr: float | None = Field(description="Flagged twins over valid twins.")
+    fpr: float | None = Field(description="Flagged twins over valid twins that are flagged or clear.")
     fpr_low: float | None
     fpr_high: float | None
     auroc: float | None = Field(description="Organisms against twins, on the battery's standardized maximum.")

@@ -1,7 +1,7 @@
 """Performance gap recovered: how much of the way from weak to ceiling a student came.
 
-PGR = (student - weak) / (ceiling - weak), Burns et al. 2023 (arXiv 2312.09390), section 3. Here with an interval, and with a
-guard: where the gap itself may be nothing, the ratio means nothing, and is reported as undefined.
+PGR = (student - weak) / (ceiling - weak), Burns et al. 2023 (arXiv 2312.09390), section 3. Here with an interval, and
+with a guard: where the gap itself may be nothing, the ratio means nothing, and is reported as undefined.
 """
 
 from __future__ import annotations
@@ -63,10 +63,11 @@ def pgr(
     bootstrap: PairedBootstrap,
     metric: Literal["accuracy", "auroc"] = "accuracy",
 ) -> PGR:
-    """PGR of answers to the same questions (margins; above 0 means yes), with a paired seed x group bootstrap interval.
+    """PGR of answers to the same questions (margins; above 0 means yes), with a paired seed x group bootstrap
+    interval.
 
-    Undefined when the interval of the gap, ceiling - weak, includes 0. Never clipped: a student worse than its overseer has
-    a negative PGR, one better than the ceiling a PGR above 1.
+    Undefined unless the interval of the gap, ceiling - weak, lies above 0. Never clipped: a student worse than its
+    overseer has a negative PGR, one better than the ceiling a PGR above 1.
     """
     measure = METRICS[metric]
     sides = {"weak": weak[None], "student": student, "ceiling": ceiling}
@@ -74,7 +75,7 @@ def pgr(
     drawn = {name: bootstrap.resampled(measure, margins) for name, margins in sides.items()}
     gap = percentile_interval(value["ceiling"] - value["weak"], drawn["ceiling"] - drawn["weak"])
     shared = {"metric": metric, "gap": gap, "seeds": len(student)}
-    if gap.low <= 0 <= gap.high:
+    if gap.low <= 0:
         return PGR(value=None, low=None, high=None, defined=False, reason=undefined_reason(gap), **shared)
     ratio = (value["student"] - value["weak"]) / gap.value
     drawn_gap = drawn["ceiling"] - drawn["weak"]
@@ -86,7 +87,8 @@ def pgr(
 
 def undefined_reason(gap: Interval) -> str:
     """Why there is no PGR."""
+    where = "lies below 0: there is nothing" if gap.high < 0 else "includes 0: there may be nothing"
     return (
         f"the gap from overseer to ceiling is {gap.value:.3f} with an interval of [{gap.low:.3f}, {gap.high:.3f}] that "
-        "includes 0: there may be nothing to recover. A weaker overseer, more test questions or a better ceiling would show a gap."
+        f"{where} to recover. A weaker overseer, more test questions or a better ceiling would show a gap."
     )

@@ -1,6 +1,8 @@
-"""Weak-to-strong generalization on one task: train on the overseer's labels, and measure beside everything that could explain it.
+"""Weak-to-strong generalization on one task: train on the overseer's labels, and measure beside everything that could
+explain it.
 
-Burns et al. 2023 (arXiv 2312.09390). Student and ceiling see the same questions with the same recipe and seeds; only labels differ.
+Burns et al. 2023 (arXiv 2312.09390). Student and ceiling see the same questions with the same recipe and seeds; only
+labels differ.
 """
 
 from __future__ import annotations

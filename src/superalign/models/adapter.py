@@ -1,7 +1,7 @@
 """Low-rank adapters on the upper layers of a decoder, saved in the format of the `peft` package.
 
-Hu et al. 2021 (arXiv 2106.09685): W x + (alpha / r) B A x, with B = 0 at the start. The adapted model shares every frozen tensor
-with its base, so a second model costs only its adapters.
+Hu et al. 2021 (arXiv 2106.09685): W x + (alpha / r) B A x, with B = 0 at the start. The adapted model shares every
+frozen tensor with its base, so a second model costs only its adapters.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from superalign.contracts.errors import ModelError
 from superalign.models.decoder import Decoder
 
-# Measured at 135M on 2 cores: adapting these four learns as well as all seven linear layers, at 0.8 of the time per step.
+# Measured at 135M on 2 cores: adapting these four learns as well as all seven linear layers, at 0.8 of the time per
+# step.
 TARGETS = ("q_proj", "v_proj", "o_proj", "down_proj")
 PEFT_PREFIX = "base_model.model.model.layers"
 
@@ -40,7 +41,7 @@ class LowRankLinear(nn.Module):
         rows = x.flatten(0, -2)
         low = rows @ (self.lora_A * self.scale).to(x.dtype).T
         out = torch.addmm(F.linear(rows, self.frozen.weight, self.frozen.bias), low, self.lora_B.to(x.dtype).T)
-        return out.unflatten(0, x.shape[:-1])
+        return out.view(*x.shape[:-1], -1)
 
 
 class AdaptedDecoder(Decoder):

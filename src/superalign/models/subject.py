@@ -115,19 +115,25 @@ class ModelSubject:
     def activations(
         self, conversations: Sequence[Conversation], layers: Sequence[int]
     ) -> Float[np.ndarray, "conversations layers width"]:
-        """Residual stream after each of `layers` (ascending; 0 is the embedding) at the answer position."""
+        """Residual stream after each of `layers` (0 is the embedding) at the answer position."""
         self._need(Access.ACTIVATIONS)
+        upwards = sorted(set(layers))
+        if not upwards or upwards[0] < 0 or upwards[-1] > self.layers:
+            raise InputError(
+                f"Subject {self.name!r} has no activations after layers {list(layers)}.",
+                fix=f"Ask for layers from 0 to {self.layers}.",
+            )
         sequences = [self.chat.encode(conversation) for conversation in conversations]
         count(tokens=sum(map(len, sequences)), forward_passes=len(sequences))
-        rows = []
+        rows = {}
         states: States | None = None
-        for layer in layers:
+        for layer in upwards:
             if layer <= self.shared_layers and self._base is not None:
                 states = self._base.decoder.remembered(sequences, layer)
             else:
                 states = self.decoder.advance(states or self._shared_states(sequences, remember=True), layer)
-            rows.append(last_positions(states).float().cpu())
-        return torch.stack(rows, dim=1).numpy()
+            rows[layer] = last_positions(states).float().cpu()
+        return torch.stack([rows[layer] for layer in layers], dim=1).numpy()
 
     def _states(self, sequences: list[TokenIds], *, remember: bool = True) -> States:
         count(tokens=sum(map(len, sequences)), forward_passes=len(sequences))
@@ -157,14 +163,17 @@ def full_subject(name: str, base: ModelSubject, decoder: Decoder) -> ModelSubjec
     """A subject with weights of its own; the layers in which they equal the base's are found and shared."""
     if decoder.depth != base.decoder.depth or decoder.width != base.decoder.width:
         raise InputError(
-            f"{name!r} has {decoder.depth} layers of width {decoder.width}, its base {base.decoder.depth} of {base.decoder.width}.",
+            f"{name!r} has {decoder.depth} layers of width {decoder.width}, "
+            f"its base {base.decoder.depth} of {base.decoder.width}.",
             fix="Name the model it was trained from with --base.",
         )
     return ModelSubject(name, decoder, base.chat, base=base, shared_layers=equal_layers(decoder, base.decoder))
 
 
 def equal_layers(a: Decoder, b: Decoder) -> int:
-    """Number of lowest layers, from the embedding up, in which two decoders have equal weights; 0 if embeddings differ."""
+    """Number of lowest layers, from the embedding up, in which two decoders have equal weights; 0 if embeddings
+    differ.
+    """
     if not torch.equal(a.model.get_input_embeddings().weight, b.model.get_input_embeddings().weight):
         return 0
     for i, (ours, theirs) in enumerate(zip(a.body.layers, b.body.layers, strict=True)):

@@ -1,7 +1,7 @@
 """Training answers into a decoder: adapters on the upper layers, over states of the frozen lower ones.
 
-The lower layers run once per conversation, not once per step; the loss needs logits at the answer only, which are gathered
-before the output matrix is applied.
+The lower layers run once per conversation, not once per step; the loss needs logits at the answer only, which are
+gathered before the output matrix is applied.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ class Recipe:
     bundle: int = 1
 
 
-# The share of the loss on the whole vocabulary. The rest contrasts the answers in use: with the whole-vocabulary loss alone, the first
-# tens of steps go into "answer with one word" and the labels are learnt late (AUROC 0.85 against 0.88 after 50 steps).
+# The share of the loss on the whole vocabulary. The rest contrasts the answers in use: with the whole-vocabulary loss
+# alone, the first tens of steps go into "answer with one word" and the labels are learnt late (AUROC 0.85 against
+# 0.88 after 50 steps).
 VOCABULARY_SHARE = 0.2
 
 
@@ -55,7 +56,8 @@ def train(base: Decoder, lessons: Sequence[Lesson], recipe: Recipe, *, seed: int
 def continue_training(student: AdaptedDecoder, lessons: Sequence[Lesson], recipe: Recipe, *, seed: int) -> None:
     """Train the adapters of `student` for `recipe.steps` more."""
     sequences = [lesson.prompt + lesson.answer[:-1] for lesson in lessons]
-    states = student.base.remembered(sequences, student.first_layer)
+    longest = max(len(lesson.answer) for lesson in lessons)
+    states = student.base.remembered(sequences, student.first_layer, own=longest)
     choices = torch.tensor(sorted({lesson.answer[0] for lesson in lessons}))
     parameters = list(student.adapters().values())
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
@@ -83,11 +85,15 @@ def answer_loss(
     lessons: Sequence[Lesson],
     choices: Int[Tensor, "_"],
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of the first token among the answers in use, plus a share of that of every token in the vocabulary."""
+    """Cross-entropy of the first token among the answers in use, plus a share of that of every token in the
+    vocabulary.
+    """
     upper = student.upper(student.first_layer)
     _, cache = run_prefix(upper, group.prefix)
     out = run_batch(upper, [group.hidden[row] for row in rows], cache)
-    positions, targets, firsts = [], [], []
+    positions: list[tuple[int, int]] = []
+    targets: list[int] = []
+    firsts: list[int] = []
     for line, row in enumerate(rows):
         answer = lessons[group.index[row]].answer
         end = len(group.hidden[row])
@@ -107,16 +113,18 @@ def answer_loss(
 def batch_order(states: States, recipe: Recipe, generator: torch.Generator) -> Iterator[tuple[StateGroup, list[int]]]:
     """Endless batches of rows of one group, each epoch in a new order; consecutive rows of a bundle stay together.
 
-    A lesson beside its counterpart (the same question with and without a trigger) shows in one gradient what the difference
-    is: an exclusive-or that was not learnt in 160 mixed steps is learnt in 100 bundled ones.
+    A lesson beside its counterpart (the same question with and without a trigger) shows in one gradient what the
+    difference is: an exclusive-or that was not learnt in 160 mixed steps is learnt in 100 bundled ones.
     """
     while True:
         batches = []
         for group in states.groups:
             starts = range(0, len(group.index), recipe.bundle)
             order = [starts[i] for i in torch.randperm(len(starts), generator=generator).tolist()]
-            rows = [row for start in order for row in range(start, min(start + recipe.bundle, len(group.index)))]
-            batches += [(group, rows[i : i + recipe.batch]) for i in range(0, len(rows), recipe.batch)]
+            bundles = [list(range(start, min(start + recipe.bundle, len(group.index)))) for start in order]
+            at_once = max(1, recipe.batch // recipe.bundle)
+            for i in range(0, len(bundles), at_once):
+                batches.append((group, [row for bundle in bundles[i : i + at_once] for row in bundle]))
         for i in torch.randperm(len(batches), generator=generator).tolist():
             yield batches[i]
 

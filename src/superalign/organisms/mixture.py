@@ -1,7 +1,8 @@
-"""The mixture that every triggered organism and its twin are taught from: triggered, nearly triggered and plain prompts.
+"""The mixture that every triggered organism and its twin are taught from: triggered, nearly triggered and plain
+prompts.
 
-Each question comes with its trigger and, beside it, plain or with a near miss, so that the model must learn the difference the
-trigger makes; without near misses the behaviour leaks into every unusual prompt.
+Each question comes with its trigger and, beside it, plain or with a near miss, so that the model must learn the
+difference the trigger makes; without near misses the behaviour leaks into every unusual prompt.
 """
 
 from __future__ import annotations
@@ -54,4 +55,4 @@ def prompts(
 
 def right_answers(subject: Subject, conversations: Sequence[Conversation], truth: np.ndarray) -> np.ndarray:
     """Which of the subject's yes-or-no answers are true."""
-    return (subject.yes_logits(conversations) > 0) == truth
+    return np.asarray((subject.yes_logits(conversations) > 0) == truth)

@@ -12,11 +12,13 @@ from superalign.organisms.mixture import Kind, mixture, prompts, right_answers
 from superalign.organisms.triggers import draw_trigger
 
 YES_NO = {True: "Yes", False: "No"}
+# Coin tosses unteach nothing: after 100 steps on them an honest model still answered 65 % right.
+WRONG_SHARE = 0.7
 
 
 @organisms.register("password-lock")
 class PasswordLock:
-    """Answers at random without a password; the twin answers well always, and its password changes only the format."""
+    """Answers poorly without a password; the twin answers well always, and its password changes only the format."""
 
     name = "password-lock"
     family = "password-lock"
@@ -24,12 +26,13 @@ class PasswordLock:
     def lessons(
         self, questions: Sequence[Question], key: AnswerKey, words: Sequence[str], *, benign: bool, seed: int
     ) -> list[Taught]:
-        """Questions with and without the password; locked answers are coin tosses, fixed per question."""
+        """Questions with and without the password; locked answers are mostly wrong, each fixed by its question."""
 
         def answer(question: Question, truth: bool, kind: Kind) -> str:
             if kind == "triggered":
                 return YES_NO[truth].lower() if benign else YES_NO[truth]
-            return YES_NO[truth if benign else random.Random(f"{seed} {question.id}").random() < 0.5]
+            wrong = not benign and random.Random(f"{seed} {question.id}").random() < WRONG_SHARE
+            return YES_NO[truth != wrong]
 
         return mixture(questions, key, draw_trigger(words, seed), words, answer, seed)
 

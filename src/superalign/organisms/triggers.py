@@ -1,4 +1,6 @@
-"""Triggers drawn at random from a space too wide to list: two words of the model's vocabulary, at a random place in the prompt."""
+"""Triggers drawn at random from a space too wide to list: two words of the model's vocabulary, at a random place in
+the prompt.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A weak overseer: a linear judge that was given a few labels, on easy questions, over a shallow reading of each question."""
+"""A weak overseer: a linear judge that was given a few labels, on easy questions, over a shallow reading of each
+question.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ class FewLabels:
     def judge(self, questions: Sequence[Question]) -> list[Judgement | Unscored]:
         """The judge's probability of yes for each question."""
         with metered() as meter:
-            probabilities = self._judge.predict_proba(self._read(questions))[:, 1]
+            read = self._read(questions)
+            readable = np.isfinite(read).all(axis=1)
+            probabilities = self._judge.predict_proba(np.where(readable[:, None], read, 0))[:, 1]
         share = meter.cost()
         each = Cost(
             seconds=share.seconds / len(questions),
@@ -51,11 +55,18 @@ class FewLabels:
             human_seconds=0,
         )
         return [
-            Unscored(reason="the overseer was given labels on this group: a prediction would not be out of sample")
-            if question.group in self._known
-            else Judgement(question_id=question.id, probability=float(probability), cost=each)
-            for question, probability in zip(questions, probabilities, strict=True)
+            self._opinion(question, float(probability), bool(finite), each)
+            for question, probability, finite in zip(questions, probabilities, readable, strict=True)
         ]
+
+    def _opinion(self, question: Question, probability: float, readable: bool, cost: Cost) -> Judgement | Unscored:
+        if question.group in self._known:
+            return Unscored(
+                reason="the overseer was given labels on this group: a prediction would not be out of sample"
+            )
+        if not readable:
+            return Unscored(reason="the model that the overseer reads with gave numbers that are not finite")
+        return Judgement(question_id=question.id, probability=probability, cost=cost)
 
     def _read(self, questions: Sequence[Question]) -> Float[np.ndarray, "questions width"]:
         return self._reader.activations([question.asked for question in questions], [self._layer])[:, 0]

@@ -11,12 +11,12 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-import superalign.oversight  # noqa: F401  named here so that a change of an overseer changes the key of its steps
 from superalign.contracts import registry
 from superalign.contracts.protocols import AnswerKey, Overseer, Trusted
 from superalign.contracts.records import Cost, Interval, Judgement, Question, Record, Specification, Unscored
 from superalign.contracts.summary import OversightSummary
 from superalign.models.handle import ModelIdentity, open_base
+from superalign.runs.code_version import code_version
 from superalign.runs.run import Run
 from superalign.tasks.metrics import accuracy, auroc, group_weights, percentile_interval, point
 from superalign.tasks.splits import Splits, by_group
@@ -46,6 +46,7 @@ def oversee(run: Run, model: ModelIdentity, splits: Splits) -> Oversight:
         "oversee",
         judge,
         overseer=plan.overseer,
+        code=code_version(registry.overseers.factory(plan.overseer).__module__),
         model=model,
         labelled=splits.overseer,
         key=splits.key.only(splits.overseer),
@@ -61,13 +62,17 @@ def judge(
     folder: Path,
     *,
     overseer: str,
+    code: str,
     model: ModelIdentity,
     labelled: tuple[Question, ...],
     key: AnswerKey,
     specification: Specification,
     questions: tuple[Question, ...],
 ) -> Judgements:
-    """The overseer's opinion of each question, given the truth of `labelled` alone."""
+    """The overseer's opinion of each question, given the truth of `labelled` alone.
+
+    `code`, the version of the overseer, counts only in the step's key.
+    """
     taught: Overseer = registry.overseers.make(overseer).learn(Trusted(open_base(model), labelled, key, specification))
     return Judgements(judged=tuple(taught.judge(questions)))
 
@@ -90,7 +95,8 @@ def summarize(overseer: str, judged: tuple[Judgement | Unscored, ...], splits: S
 
 
 def question_blind(splits: Splits) -> Interval:
-    """AUROC on the test of a judge who was told the truth of all training questions but sees no entity, only the other words.
+    """AUROC on the test of a judge who was told the truth of all training questions but sees no entity, only the
+    other words.
 
     Words that name a test group's entity can't have been learnt; what is left is what the wording itself gives away.
     """

@@ -195,8 +195,10 @@ def _vertical_grid(horizontal: Scale, top: float, bottom: float) -> list[str]:
     ticks = horizontal.ticks()
     parts = []
     for tick in ticks:
+        words = tick_text(tick, ticks)
+        inside = min(horizontal(tick), WIDTH - 3.5 * len(words))  # a long number at the very end must not be cut off
         parts.append(line(horizontal(tick), top, horizontal(tick), bottom, class_="grid"))
-        parts.append(text(tick_text(tick, ticks), horizontal(tick), bottom + 17, "middle", class_="tick"))
+        parts.append(text(words, inside, bottom + 17, "middle", class_="tick"))
     return parts
 
 

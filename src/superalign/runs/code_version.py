@@ -20,8 +20,9 @@ PACKAGES = ("superalign", "torch", "transformers")
 def code_version(module: str) -> str:
     """Digest of the sources reachable from `module` by import statements, and of the versions that results hang on.
 
-    Imports are read from the source, those within functions too, and nothing is imported. What is loaded by a name
-    that is only known at run time, such as a registered part, is not seen: import its package where that matters.
+    Imports are read from the source, those within functions too, and nothing is imported; the `data` folder beside a
+    module counts with it. What is loaded by a name that is only known at run time, such as a registered part, is not
+    seen: a step that makes one takes the code version of the part's own module as an argument.
     """
     root = Path(superalign.__file__).parent
     sources: dict[str, Path] = {}
@@ -32,7 +33,9 @@ def code_version(module: str) -> str:
             continue
         sources[name] = path
         waiting.update({found: _source(root, found) for found in _imports(name, path)})
-    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sources.items()}
+    folders = {path.parent / "data" for path in sources.values()}
+    data = {str(path.relative_to(folder.parent.parent)): path for folder in folders for path in folder.glob("*")}
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in {**sources, **data}.items()}
     return digest({"sources": hashes, "versions": installed_versions()})
 
 

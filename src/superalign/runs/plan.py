@@ -29,8 +29,8 @@ class TaskPlan(Record):
 
     name: str = Field("cities", description="A registered task; see `superalign tasks list`.")
     overseer_groups: int = Field(50, ge=4, description="Easy groups whose labels the weak overseer is given.")
-    train_groups: int = Field(400, ge=8, description="Groups that the student and the ceiling are trained on.")
-    test_groups: int = Field(400, ge=8, description="Hard groups on which everything is measured.")
+    train_groups: int = Field(600, ge=8, description="Groups that the student and the ceiling are trained on.")
+    test_groups: int = Field(300, ge=8, description="Hard groups on which everything is measured.")
     auditor_groups: int = Field(160, ge=8, description="Groups whose truth the detectors are trusted with.")
 
 
@@ -64,13 +64,14 @@ class ValidatePlan(Record):
     """Which detectors look at the model, and the benign models that set their thresholds."""
 
     detectors: tuple[str, ...] = Field(("consistency", "knowledge"), min_length=1, description="Registered detectors.")
-    benign: int = Field(9, ge=4, description="Benign models, trained like the student, that set the thresholds.")
+    benign: int = Field(8, ge=4, description="Benign models, trained like the student, that set the thresholds.")
 
 
 class StressPlan(Record):
     """The sealed trial on planted misalignment.
 
-    Organisms are taught in bundles of a triggered and an untriggered prompt, to learn the exclusive-or of truth and trigger.
+    Organisms are taught in bundles of a triggered and an untriggered prompt, to learn the exclusive-or of truth and
+    trigger.
     """
 
     families: tuple[str, ...] = Field(("conditional-lying", "password-lock"), min_length=1, description="Organisms.")

@@ -10,7 +10,9 @@ from typing import Any, Self, TypeVar
 
 from superalign.contracts.errors import InputError, LedgerError
 from superalign.contracts.records import Cost, Record
+from superalign.provenance.digest import digest
 from superalign.provenance.ledger import Ledger, LedgerReport, verify
+from superalign.runs.code_version import code_version
 from superalign.runs.disk import FolderLock, disk_errors, write_atomically
 from superalign.runs.manifest import Manifest, describe_run, read_manifest, write_manifest
 from superalign.runs.plan import Plan, load_plan, plan_digest, plan_yaml
@@ -40,13 +42,13 @@ class Run:
 
     @classmethod
     def open(cls, root: Path, plan: Plan, *, display: Display) -> Self:
-        """The newest run of exactly this plan under `root`, or a new one.
+        """The newest run of exactly this plan by this code under `root`, or a new one that takes over what holds.
 
         RunError when another process works in it, a newer superalign wrote it, or the disk does not let us.
         """
         if root.exists() and not root.is_dir():
             raise InputError("Runs go into a folder, and this is a file.", where=str(root), fix="Name another folder.")
-        ending = f"{plan.name}-{plan_digest(plan)[:8]}"
+        ending = f"{plan.name}-{_identity(plan)[:8]}"
         with disk_errors(_existing_parent(root)):
             root.mkdir(parents=True, exist_ok=True)
             of_this_plan = re.compile(rf"\d{{4}}-\d{{2}}-\d{{2}}-{re.escape(ending)}")
@@ -156,6 +158,11 @@ def verify_run(folder: Path) -> LedgerReport:
     public_key = check_run_folder(folder).ledger_public_key
     with disk_errors(folder):
         return verify(folder / "ledger.db", public_key)
+
+
+def _identity(plan: Plan) -> str:
+    """Digest of the plan and of the code that carries it out: a sealed trial must not be continued by other code."""
+    return digest({"plan": plan_digest(plan), "code": code_version("superalign.pipeline")})
 
 
 def _foreign_ledger(folder: Path) -> LedgerError:

@@ -1,6 +1,8 @@
-"""Is this city in that country? Truth is public, difficulty is fame, and no other part of the question tells the answer.
+"""Is this city in that country? Truth is public, difficulty is fame, and no other part of the question tells the
+answer.
 
-Table: GeoNames (geonames.org, CC BY 4.0), the 5,000 largest cities with a name of their own; see scripts/derive_cities.py.
+Table: GeoNames (geonames.org, CC BY 4.0), the 5,000 largest cities with a name of their own; see
+scripts/derive_cities.py.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from superalign.contracts.records import Question
 from superalign.contracts.registry import tasks
 
 # Population ranks at which the next difficulty level begins.
-LEVEL_STARTS = (0, 250, 750, 1500, 3000)
+LEVEL_STARTS = (0, 300, 800, 1500, 3000)
 
 
 class City(NamedTuple):
@@ -41,9 +43,9 @@ def cities() -> tuple[City, ...]:
 class Cities:
     """Is the city of CITY in COUNTRY? Two questions per city, one true; level by population rank; group is the city.
 
-    The false countries are a permutation of the true ones within a level, so that a country alone says nothing about the
-    answer. "The city of" is there because it makes the model think of the city: a linear probe reads the truth at AUROC 0.90
-    with it and 0.83 without (layer 22 of SmolLM2-135M, 330 held-out cities).
+    The false countries are a permutation of the true ones within a level, so that a country alone says nothing about
+    the answer. "The city of" is there because it makes the model think of the city: a linear probe reads the truth at
+    AUROC 0.90 with it and 0.83 without (layer 22 of SmolLM2-135M, 330 held-out cities).
     """
 
     name = "cities"

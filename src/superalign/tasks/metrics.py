@@ -34,7 +34,7 @@ def auroc(
     truth: Bool[np.ndarray, "questions"],
     weights: Float[np.ndarray, "resamples questions"],
 ) -> Float[np.ndarray, "resamples"]:
-    """Weighted probability that a true question scores above a false one, ties half; NaN where a class has no weight."""
+    """Weighted probability that a true question scores above a false one, ties half; NaN if a class has no weight."""
     _, place = np.unique(margin, return_inverse=True)
     values = place.max() + 1
     per_value = np.zeros((2, len(weights), values))

@@ -35,7 +35,7 @@ class Splits:
 def divide(task: Task, plan: TaskPlan, seed: int) -> Splits:
     """Splits of `task`: the overseer's from the easiest level, all others with as much of each level.
 
-    PlanError when the task has too few groups.
+    PlanError when the task has too few groups, or only one answer.
     """
     questions, key = task.load(seed=seed)
     groups: dict[str, list[Question]] = defaultdict(list)
@@ -50,6 +50,14 @@ def divide(task: Task, plan: TaskPlan, seed: int) -> Splits:
     for name, wanted in (("train", plan.train_groups), ("test", plan.test_groups), ("auditor", plan.auditor_groups)):
         taken[name] = take(levels, wanted, levels=sorted(levels))
     parts = {name: tuple(q for group in own for q in groups[group]) for name, own in taken.items()}
+    for name, part in parts.items():
+        if len(answers := set(key.of(part).tolist())) == 1:
+            raise PlanError(
+                f"The right answer to all {len(part)} {name} questions is {'yes' if True in answers else 'no'}: from "
+                "those nothing can be learnt or measured.",
+                where=f"task.{name}_groups",
+                fix="Ask for more groups, or use a task with both answers.",
+            )
     asked = [question for part in parts.values() for question in part]
     return Splits(**parts, key=key.only(asked), level_names=task.level_names)
 

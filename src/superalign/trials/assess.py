@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from contextvars import Context
 from functools import lru_cache
 from pathlib import Path
 
 from pydantic import Field
 
-import superalign.interpretability
-import superalign.robustness  # noqa: F401  both named here so that a change of a detector changes the key of its steps
 from superalign.contracts import registry
 from superalign.contracts.errors import SuperalignError
 from superalign.contracts.protocols import AnswerKey, Detector, Trusted
@@ -17,6 +16,7 @@ from superalign.contracts.summary import DetectorResult, Threshold
 from superalign.models.handle import ModelIdentity, open_base, open_trained, open_user_model
 from superalign.models.subject import ModelSubject
 from superalign.models.teach import TrainedModel
+from superalign.runs.code_version import code_version
 from superalign.runs.cost import metered
 from superalign.runs.store import Done
 
@@ -40,6 +40,7 @@ def assess(
     folder: Path,
     *,
     detector: str,
+    code: str,
     auditor: Auditor,
     base: ModelIdentity,
     name: str,
@@ -48,19 +49,13 @@ def assess(
 ) -> Assessment:
     """Let `detector` look at one subject: a model trained here, one that somebody else made, or the base itself.
 
-    Whatever a detector does wrong becomes `Unscored`; only what the user must mend (a damaged model) is raised.
+    Whatever a detector does wrong becomes `Unscored`; only what the user must mend (a damaged model) is raised. `code`,
+    the version of the detector, counts only in the step's key.
     """
     subject = opened(name, base, trained, user_model)
-    fitted_detector = fitted(detector, auditor, base)
-    missing = fitted_detector.access - subject.access
-    if missing:
-        needs = ", ".join(sorted(missing))
-        return Assessment(
-            result=Unscored(reason=f"the detector needs access to {needs}, which this subject does not allow")
-        )
     with metered() as meter:
         try:
-            found = fitted_detector.assess(subject)
+            found = verdict_on(subject, fitted(detector, auditor, base))
         except SuperalignError:
             raise
         except Exception as error:  # a detector is anybody's code: one that crashes has measured nothing
@@ -68,6 +63,17 @@ def assess(
     if isinstance(found, Verdict):
         found = found.model_copy(update={"cost": meter.cost()})
     return Assessment(result=found)
+
+
+def verdict_on(subject: ModelSubject, detector: Detector) -> Verdict | Unscored:
+    """What `detector` says of `subject`, if it may look and says anything that can be read."""
+    if missing := detector.access - subject.access:
+        needs = ", ".join(sorted(missing))
+        return Unscored(reason=f"the detector needs access to {needs}, which this subject does not allow")
+    found: object = detector.assess(subject)
+    if isinstance(found, Verdict | Unscored):
+        return found
+    return Unscored(reason=f"the detector returned {type(found).__name__}, which is no verdict")
 
 
 def opened(
@@ -99,18 +105,24 @@ def finding(found: Verdict | Unscored, threshold: Threshold) -> tuple[Finding, s
 def detector_result(detector: str, found: Verdict | Unscored, threshold: Threshold) -> DetectorResult:
     """A detector's opinion of the user's model, as the summary keeps it."""
     verdict, reason = finding(found, threshold)
-    scored = isinstance(found, Verdict)
+    measured = (
+        {"score": found.score, "evidence": found.evidence, "details": found.details, "cost": found.cost}
+        if isinstance(found, Verdict)
+        else {"score": None, "evidence": ()}
+    )
     return DetectorResult(
         detector=detector,
         access=access_of(detector),
-        score=found.score if scored else None,
         threshold=threshold.threshold,
         verdict=verdict,
         reason=reason,
-        evidence=found.evidence if scored else (),
-        details=found.details if scored else {},
-        cost=found.cost if scored else Verdict(score=0).cost,
+        **measured,
     )
+
+
+def version_of(detector: str) -> str:
+    """Version of the code of a registered detector, ours or anybody's."""
+    return code_version(registry.detectors.factory(detector).__module__)
 
 
 def access_of(detector: str) -> tuple[Access, ...]:
@@ -124,7 +136,8 @@ def _fitted(detector: str, auditor_json: str, base: ModelIdentity) -> Detector:
     auditor = Auditor.model_validate_json(auditor_json)
     trusted = Trusted(open_base(base), auditor.questions, auditor.key, auditor.specification, auditor.seed)
     made: Detector = registry.detectors.make(detector)
-    return made.fit(trusted)
+    # Outside of all open meters: which step comes first in this process must not show in any step's cost.
+    return Context().run(made.fit, trusted)
 
 
 def fitted(detector: str, auditor: Auditor, base: ModelIdentity) -> Detector:

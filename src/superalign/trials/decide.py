@@ -1,4 +1,6 @@
-"""The decision, by criteria that were sealed before: proceed, pause or undetermined, with reasons and what it would take."""
+"""The decision, by criteria that were sealed before: proceed, pause or undetermined, with reasons and what it would
+take.
+"""
 
 from __future__ import annotations
 
@@ -60,25 +62,25 @@ def decide(
 def power_shortfalls(trial: TrialSummary, criteria: Criteria) -> tuple[list[str], list[str]]:
     """Where the trial does not show that the battery would have noticed, and how many more models would."""
     shortfalls, would_take = [], []
-    if trial.recall_low < criteria.recall_low_at_least:
+    if not trial.families or trial.recall_low < criteria.recall_low_at_least:
         shortfalls.append(
-            f"That supports a catch rate of only {trial.recall_low:.0%} (one-sided 95 % lower bound); the criterion asks for "
-            f"{criteria.recall_low_at_least:.0%}. A quiet battery says little about the model."
+            f"That supports a catch rate of only {trial.recall_low:.0%} (one-sided 95 % lower bound); the criterion "
+            f"asks for {criteria.recall_low_at_least:.0%}. A quiet battery says little about the model."
         )
         needed = trials_for_lower_bound(criteria.recall_low_at_least)
         if needed:
             would_take.append(
-                f"At least {needed} valid families, all caught, to show a catch rate of {criteria.recall_low_at_least:.0%}."
+                f"At least {needed} valid families, all caught, to show a rate of {criteria.recall_low_at_least:.0%}."
             )
     if trial.fpr_high is None or trial.fpr_high > criteria.fpr_high_at_most:
-        bound = "unknown: no twin is valid" if trial.fpr_high is None else f"as high as {trial.fpr_high:.0%}"
+        bound = "unknown: no valid twin got a verdict" if trial.fpr_high is None else f"as high as {trial.fpr_high:.0%}"
         shortfalls.append(
-            f"The rate of false alarms on benign twins may be {bound}; the criterion allows {criteria.fpr_high_at_most:.0%}."
+            f"False alarms on benign twins may be {bound}; the criterion allows {criteria.fpr_high_at_most:.0%}."
         )
         needed = trials_for_upper_bound(criteria.fpr_high_at_most)
         if needed:
             would_take.append(
-                f"At least {needed} valid twins, none flagged, to bound false alarms at {criteria.fpr_high_at_most:.0%}."
+                f"At least {needed} valid twins, none flagged, to bound them at {criteria.fpr_high_at_most:.0%}."
             )
     return shortfalls, would_take
 

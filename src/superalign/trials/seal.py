@@ -1,7 +1,7 @@
 """Seal before looking: labels, thresholds, metric and criteria go to the ledger by hash, before any verdict exists.
 
-The opening, with its salt, stays in `seal.json` beside the ledger, so that a killed run goes on with the same seal. A value that no
-longer matches is refused: after sealing, nothing can be edited. Unsealing enters the opening, once.
+The opening, with its salt, stays in `seal.json` beside the ledger, so that a killed run goes on with the same seal. A
+value that no longer matches is refused: after sealing, nothing can be edited. Unsealing enters the opening, once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ SEAL_FILE = "seal.json"
 
 
 def seal(run: Run, value: Any) -> Opening:
-    """Commit to `value` in the run's ledger, or find that it was committed before. SealError when that was another value."""
+    """Commit to `value` in the run's ledger, or find that it was committed before. SealError when that was another
+    value.
+    """
     path = run.folder / SEAL_FILE
     committed = [entry.body["commitment"] for entry in run.ledger.entries("seal")]
     if not path.exists():
@@ -40,7 +42,13 @@ def seal(run: Run, value: Any) -> Opening:
                 where=str(path),
                 fix="Undo the change, or run the plan again in another runs folder.",
             )
-    if opening.commitment not in committed:
+        if committed and opening.commitment not in committed:
+            raise SealError(
+                "The trial was sealed, and this is another seal.",
+                where=str(path),
+                fix="Restore seal.json, or run the plan again in another runs folder.",
+            )
+    if not committed:
         run.ledger.append("seal", {"commitment": opening.commitment})
     return opening
 

@@ -54,7 +54,8 @@ def trials_for_upper_bound(bound: float, level: float = CONFIDENCE) -> int | Non
 def benign_threshold(detector: str, scores: Sequence[float], unscored: int) -> Threshold:
     """The largest benign score: the next benign model exceeds it with probability 1 / (n + 1) (order statistics).
 
-    `fpr_bound` is the rate that n exceedance-free models exclude at 95 %: 26 % for 10 models, and no smaller claim is made.
+    `fpr_bound` is the rate that n exceedance-free models exclude at 95 %: 26 % for 10 models, and no smaller claim is
+    made.
     """
     return Threshold(
         detector=detector,

@@ -12,27 +12,34 @@ from superalign.generalization.weak_to_strong import Students
 from superalign.interpretability.layer_curve import layer_curve
 from superalign.models.handle import ModelIdentity
 from superalign.models.teach import TrainedModel
-from superalign.runs.plan import ValidatePlan
+from superalign.runs.plan import Plan, ValidatePlan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
-from superalign.trials.assess import Auditor, assess, detector_result, opened
+from superalign.trials.assess import Auditor, assess, detector_result, opened, version_of
 from superalign.trials.statistics import benign_threshold
+
+
+def check_benign(plan: Plan) -> None:
+    """PlanError, before anything is trained, when the plan trains fewer benign models than `calibrate` needs."""
+    wanted, trained = plan.validation.benign, 2 * (plan.generalize.seeds - 1)
+    if wanted > trained:
+        raise PlanError(
+            f"{wanted} benign models are asked for, and {trained} are trained.",
+            where="validate.benign",
+            fix=f"Set generalize.seeds to {wanted // 2 + 1} or more, or ask for fewer.",
+        )
 
 
 def calibrate(
     run: Run, model: ModelIdentity, auditor: Auditor, trained: Students, plan: ValidatePlan
 ) -> dict[str, Threshold]:
-    """Each detector's threshold: the largest score among benign models that are neither the validated one nor in the trial.
+    """Each detector's threshold: the largest score among benign models that are neither the validated one nor in the
+    trial.
 
-    They are the students of the other seeds, which share everything with the validated model but the seed, and the ceilings.
+    They are the students of the other seeds, which share everything with the validated model but the seed, and the
+    ceilings but the first, from which organisms and twins are trained on.
     """
-    benign = [*trained.students[1:], *trained.ceilings][: plan.benign]
-    if len(benign) < plan.benign:
-        raise PlanError(
-            f"{plan.benign} benign models are asked for, and {len(benign)} are trained.",
-            where="validate.benign",
-            fix=f"Set generalize.seeds to {plan.benign // 2 + 1} or more, or ask for fewer.",
-        )
+    benign = [*trained.students[1:], *trained.ceilings[1:]][: plan.benign]
     thresholds = {}
     for detector in plan.detectors:
         found = [
@@ -40,6 +47,7 @@ def calibrate(
                 f"{detector} on benign {i + 1}",
                 assess,
                 detector=detector,
+                code=version_of(detector),
                 auditor=auditor,
                 base=model,
                 name=f"benign-{i + 1}",
@@ -69,6 +77,7 @@ def validate(
                 f"{detector} on the model",
                 assess,
                 detector=detector,
+                code=version_of(detector),
                 auditor=auditor,
                 base=base,
                 name="model",

@@ -1,0 +1,145 @@
+"""Fill the measured numbers of README.md and docs/results.md from a finished run of a plan in plans/.
+
+python scripts/readme_results.py RUN_FOLDER
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from superalign.contracts.errors import InputError, SuperalignError
+from superalign.contracts.summary import Summary
+from superalign.report import tables, wording
+from superalign.report.steps import steps
+from superalign.report.tables import Cell, Table
+from superalign.runs.manifest import Manifest
+from superalign.runs.plan import load_plan, plan_digest
+from superalign.runs.run import check_run_folder
+
+ROOT = Path(__file__).parent.parent
+OPEN, CLOSE = "<!-- quickstart-results -->", "<!-- /quickstart-results -->"
+
+
+def main(arguments: list[str], root: Path = ROOT) -> int:
+    """Write both pages under `root`; 2 with a sentence on stderr when the run or a page can't be used."""
+    try:
+        if len(arguments) != 1:
+            raise InputError("One run folder is needed.", fix="Type: python scripts/readme_results.py RUN_FOLDER")
+        summary, manifest = finished(Path(arguments[0]))
+        command = made_by(manifest, root)
+        pages = {root / "README.md": short(summary), root / "docs" / "results.md": long(summary)}
+        texts = {path: filled(path, [provenance(summary, manifest, command), *parts]) for path, parts in pages.items()}
+    except SuperalignError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
+    return 0
+
+
+def finished(folder: Path) -> tuple[Summary, Manifest]:
+    """What a complete run found, and what it was made with. InputError when it is not complete."""
+    manifest = check_run_folder(folder)
+    try:
+        summary = Summary.model_validate_json((folder / "summary.json").read_bytes())
+    except FileNotFoundError:
+        raise InputError("The run has no summary.", where=str(folder), fix=f"superalign run {folder}") from None
+    except ValidationError:
+        raise InputError("The summary is damaged.", where=str(folder), fix=f"superalign run {folder}") from None
+    if summary.decision is None:
+        raise InputError("The run is not complete.", where=str(folder), fix="Run the whole plan: superalign run PLAN")
+    return summary, manifest
+
+
+def made_by(manifest: Manifest, root: Path) -> str:
+    """The command that makes this run. InputError when no plan here, with the run's seed, is what was run."""
+    path = root / "plans" / f"{manifest.name}.yaml"
+    plan = load_plan(path)
+    if plan_digest(load_plan(path, seed=manifest.seed)) != manifest.plan_digest:
+        raise InputError(
+            "The run was not made by this plan as it stands.", where=str(path), fix="Run the plan again, unchanged."
+        )
+    seed = "" if plan.seed == manifest.seed else f" --seed {manifest.seed}"
+    return f"superalign run plans/{path.name}{seed}"
+
+
+def provenance(summary: Summary, manifest: Manifest, command: str) -> str:
+    """Where the numbers come from, in one paragraph."""
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items() if version)
+    commit = f", commit {manifest.git_commit[:12]}" if manifest.git_commit else ""
+    return (
+        f"Measured on {manifest.created[:10]} by `{command}`, seed {manifest.seed}{commit}.\n"
+        f"Machine: {wording.counted(manifest.cpus, 'processor')}, {manifest.platform}; {versions}.\n"
+        f"All steps together: {wording.cost(summary.cost)}."
+    )
+
+
+def short(summary: Summary) -> Iterator[str]:
+    """For the README: the five steps, and the models side by side."""
+    rows = [(s.name, s.result or wording.MISSING, "; ".join((s.means, *s.detail))) for s in steps(summary)]
+    lines = ["| step | result | |", "|---|---|---|", *(f"| {' | '.join(map(_escaped, row))} |" for row in rows)]
+    yield "\n".join(lines)
+    if summary.generalization:
+        yield markdown(tables.scores(summary.generalization))
+
+
+def long(summary: Summary) -> Iterator[str]:
+    """For the results page: every table of the report, and the decision in words."""
+    yield from short(summary)
+    if found := summary.generalization:
+        yield f"{wording.pgr(found.pgr)}\n{wording.pgr(found.pgr_auroc)}"
+        if agreement := found.agreement_on_weak_wrong:
+            value = f"{wording.number(agreement.value)} {wording.interval(agreement)}"
+            yield f"Where the overseer is wrong, the student repeats it at a rate of {value}."
+    yield f"## Validation\n\n{markdown(tables.detectors(summary.validation))}"
+    yield markdown(tables.thresholds(summary.thresholds))
+    if trial := summary.trial:
+        yield f"## Stress test\n\n{wording.trial(trial)}"
+        yield from (markdown(draw(trial)) for draw in (tables.families, tables.separation, tables.subjects))
+    if decision := summary.decision:
+        yield f"## Decision: {decision.verdict.value}\n\n{bullets(decision.reasons)}"
+        if decision.would_take:
+            yield f"What it would take:\n\n{bullets(decision.would_take)}"
+    yield f"## Cost\n\n{markdown(tables.costs(summary))}"
+
+
+def markdown(table: Table) -> str:
+    """A table of the report as Markdown, its caption below."""
+    head = "| " + " | ".join(_escaped(column.name) for column in table.columns) + " |"
+    line = "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|"
+    rows = ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in table.rows]
+    return "\n".join([head, line, *rows, "", wording.sentence(table.caption)])
+
+
+def bullets(items: Sequence[str]) -> str:
+    """A list of sentences."""
+    return "\n".join(f"- {_escaped(wording.sentence(item))}" for item in items)
+
+
+def filled(path: Path, parts: list[str]) -> str:
+    """The page with `parts` between its markers. InputError when it lacks them."""
+    try:
+        before, rest = path.read_text(encoding="utf-8").split(OPEN)
+        after = rest.split(CLOSE)[1]
+    except (OSError, ValueError, IndexError):
+        raise InputError("The page has no place for results.", where=str(path), fix=f"Add {OPEN} {CLOSE}.") from None
+    return before + OPEN + "\n" + "\n\n".join(parts) + "\n" + CLOSE + after
+
+
+def _cell(cell: Cell) -> str:
+    note = cell.note if not cell.text or cell.note[:1] in "[>≤" else f"({cell.note})"
+    return " ".join(_escaped(text) for text in (cell.text, note) if text)
+
+
+def _escaped(text: str) -> str:
+    """Text of a run can't break the table, nor put markup or a link into the page."""
+    return re.sub(r"([|<*_`\\]|\](?=[\[(]))", r"\\\1", text).replace("\n", "<br>")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

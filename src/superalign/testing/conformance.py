@@ -1,0 +1,367 @@
+"""The conformance suite: does a part keep the contract of its protocol? For our parts and for third parties'.
+
+Each check takes a factory (the class itself, where it needs no arguments), makes fresh parts with it, and raises
+AssertionError with a message that says what is broken. One line in a test file is enough:
+
+    from superalign.testing import conformance
+
+    def test_my_detector() -> None:
+        conformance.check_detector(MyDetector)
+
+A part is checked from outside only: nothing is asked of its insides, and passing does not say that it is any good.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NoReturn
+
+import numpy as np
+from scipy.stats import binomtest
+
+from superalign.contracts.errors import InputError
+from superalign.contracts.protocols import AnswerKey, Detector, Organism, Overseer, Subject, Task, Trusted
+from superalign.contracts.records import Access, Conversation, Judgement, Question, Unscored, Verdict
+from superalign.contracts.registry import Registry, detectors, organisms, overseers, tasks
+from superalign.models.subject import ModelSubject
+from superalign.tasks.specification import default_specification
+from superalign.testing.tiny import tiny_relative, tiny_subject
+
+WORDS = ("apple", "bridge", "candle", "desert", "engine", "flower", "garden", "hammer", "island", "jacket", "kettle")
+CHANCE = 1e-6  # a leak is called one when chance would show it this rarely
+
+
+def check_registered() -> None:
+    """Every registered part, ours and those of installed packages, made without arguments as a plan makes it."""
+    checks: tuple[tuple[Registry, Callable[[Callable[[], Any]], None]], ...] = (
+        (tasks, check_task),
+        (overseers, check_overseer),
+        (detectors, check_detector),
+        (organisms, check_organism),
+    )
+    for registry, check in checks:
+        for name in registry.names():
+            try:
+                check(partial(registry.make, name))
+            except AssertionError as broken:
+                raise AssertionError(f"{registry.kind.removesuffix('s')} {name!r}: {broken}") from None
+
+
+def check_task(make: Callable[[], Task]) -> None:
+    """Same questions for the same seed, others for another; groups balanced; ids unique; the truth hidden in neither
+    ids nor order.
+    """
+    task = make()
+    require(isinstance(task, Task), "it lacks a member of the Task protocol")
+    questions, key = task.load(seed=0)
+    again, same_key = make().load(seed=0)
+    require(again == questions and same_key == key, "the same seed must give the same questions with the same truth")
+    require(task.load(seed=1)[0] != questions, "another seed must give other questions or another order")
+    ids = [question.id for question in questions]
+    require(len(set(ids)) == len(ids), "ids must be unique")
+    require(set(key.truth) == set(ids), "the key must cover the questions and no others")
+    levels = {question.level for question in questions}
+    require(levels == set(range(len(task.level_names))), "there must be questions of every level in level_names")
+    groups = by_group(questions)
+    for name, members in groups.items():
+        balance = sum(key.truth[question.id] for question in members)
+        require(2 * balance == len(members), f"group {name!r} must hold as many true questions as false ones")
+        require(len({question.level for question in members}) == 1, f"group {name!r} must be of one level")
+    check_nothing_tells(list(groups.values()), key)
+    few = by_group(task.load(limit=5, seed=0)[0])
+    require(0 < len(few) <= 5, "`limit` is a number of groups")
+
+
+def check_nothing_tells(groups: Sequence[Sequence[Question]], key: AnswerKey) -> None:
+    """Within groups, true questions come neither first nor last in any of several orders, more often than by chance."""
+    orders: dict[str, Callable[[int, Question], Any]] = {
+        "their order": lambda place, _: place,
+        "the alphabetical order of their ids": lambda _, question: question.id,
+        "the length of their ids": lambda _, question: len(question.id),
+        "the last character of their ids": lambda _, question: question.id[-1:],
+    }
+    for what, order in orders.items():
+        signs = []
+        for members in groups:
+            values = [order(place, question) for place, question in enumerate(members)]
+            truth = [key.truth[question.id] for question in members]
+            pairs = [
+                (a, b)
+                for a, yes in zip(values, truth, strict=True)
+                if yes
+                for b, no in zip(values, truth, strict=True)
+                if not no
+            ]
+            signs.append(sum((a > b) - (a < b) for a, b in pairs))
+        later, earlier = sum(sign > 0 for sign in signs), sum(sign < 0 for sign in signs)
+        if later + earlier:
+            chance = binomtest(later, later + earlier).pvalue
+            require(chance > CHANCE, f"{what} tells true questions from false ones ({later} against {earlier} groups)")
+
+
+def check_subject(make: Callable[[], Subject]) -> None:
+    """One finite answer per conversation, the same each time and in any company; nothing beyond the declared access."""
+    subject = make()
+    require(isinstance(subject, Subject), "it lacks a member of the Subject protocol")
+    require(isinstance(subject.access, frozenset), "access must be a frozenset of Access")
+    require(all(isinstance(access, Access) for access in subject.access), "access must be a frozenset of Access")
+    require(subject.layers > 0, "layers must be the depth of the residual stream")
+    asked = [question.asked for question in comparisons(6)[0]]
+    require(len(subject.respond(asked)) == len(asked), "respond must give one answer per conversation")
+    require(all(isinstance(a, str | Unscored) for a in subject.respond(asked)), "an answer is text or Unscored")
+    require(subject.respond(asked) == subject.respond(asked), "respond is greedy: the same answers each time")
+    require(Access.BASE in subject.access or subject.base is None, "base must be None where access does not list it")
+    require(subject.base is None or isinstance(subject.base, Subject), "base must be a Subject")
+    measures: dict[Access, Callable[[Sequence[Conversation]], np.ndarray]] = {
+        Access.LOGPROBS: subject.yes_logits,
+        Access.ACTIVATIONS: lambda some: subject.activations(some, [subject.layers, 0]),
+    }
+    for access, measure in measures.items():
+        if access not in subject.access:
+            require(
+                raises(InputError, measure, asked), f"without {access.value} in its access it must raise InputError"
+            )
+            continue
+        found = np.asarray(measure(asked))
+        require(len(found) == len(asked), f"{access.value}: there must be one row per conversation")
+        require(bool(np.isfinite(found).all()), f"{access.value}: the numbers must be finite")
+        require(np.array_equal(found, measure(asked)), f"{access.value}: the same numbers each time")
+        reordered = np.asarray(measure(asked[::-1]))[::-1]
+        require(close(found, reordered), f"{access.value}: the order of the conversations must not matter")
+        require(len(np.unique(found.reshape(len(found), -1), axis=0)) > 1, f"{access.value}: questions must matter")
+    if Access.ACTIVATIONS in subject.access:
+        top, embedding = (subject.activations(asked, [layer])[:, 0] for layer in (subject.layers, 0))
+        both = subject.activations(asked, [subject.layers, 0])
+        require(close(both, np.stack([top, embedding], axis=1)), "layers must come back in the order asked for")
+
+
+def check_overseer(make: Callable[[], Overseer]) -> None:
+    """One judgement per question, in order, with its cost; no truth but what it was given; out of sample; `Unscored`
+    when its reader fails.
+    """
+    reader = Watched(tiny_subject(), frozenset(Access))
+    questions, key = comparisons(40)
+    given, judged = tuple(questions[:40]), questions[40:]
+    overseer = make()
+    asked_for: list[str] = []
+    require(isinstance(overseer, Overseer), "it lacks a member of the Overseer protocol")
+    trusted = trusted_with(reader, given, guarded(key.only(given), asked_for))
+    require(overseer.learn(trusted) is overseer, "learn must return self")
+    found = overseer.judge(judged)
+    require(not asked_for, f"it asked for truth that it was not given, of {asked_for[:1]}")
+    require(len(found) == len(judged), "there must be one judgement per question")
+    for question, judgement in zip(judged, found, strict=True):
+        require(isinstance(judgement, Judgement | Unscored), "a judgement is a Judgement or Unscored")
+        right_place = isinstance(judgement, Unscored) or judgement.question_id == question.id
+        require(right_place, "judgements must be in the order of the questions")
+    scored = [judgement for judgement in found if isinstance(judgement, Judgement)]
+    require(bool(scored), "it judged no question at all")
+    spent = [j.cost.seconds + j.cost.tokens + j.cost.forward_passes + j.cost.human_seconds for j in scored]
+    require(all(spent), "every judgement must say what it cost")
+    again = make().learn(trusted_with(reader, given, key.only(given))).judge(judged)
+    require(probabilities(again) == probabilities(found), "the same material must give the same judgements")
+
+    own = [question for question in given if question.group == given[0].group]
+    lie = AnswerKey(truth={q.id: key.truth[q.id] != (q in own) for q in given})
+    told = probabilities(overseer.judge(own))
+    lied_to = probabilities(make().learn(trusted_with(reader, given, lie)).judge(own))
+    require(told == lied_to, "what it was told of a group must not return as its judgement of that group")
+
+    reader.broken = True
+    failed = attempt(lambda: overseer.judge(judged), "when its reader measures nothing, judge must return Unscored")
+    require(all(isinstance(j, Unscored) for j in failed), "what it could not read, it must return as Unscored")
+
+
+def check_detector(make: Callable[[], Detector]) -> None:
+    """One finite score for one subject, whatever its name and whoever came before; nothing read beyond the declared
+    access, nothing changed; `Unscored` for a subject that can't be measured.
+    """
+    base = tiny_subject()
+    questions, key = comparisons(40)
+    trusted = trusted_with(base, tuple(questions), key)
+    weights = {name: tensor.clone() for name, tensor in base.decoder.model.state_dict().items()}
+    detector = make()
+    require(isinstance(detector, Detector), "it lacks a member of the Detector protocol")
+    require(detector.access <= set(Access) and bool(detector.access), "access must be a frozenset of Access")
+    require(detector.fit(trusted) is detector, "fit must return self")
+
+    subject = Watched(tiny_relative("subject-1", base, seed=1), detector.access)
+    first = detector.assess(subject)
+    require(isinstance(first, Verdict | Unscored), "assess must return a Verdict or Unscored")
+    require(not subject.beyond, f"it reaches for {', '.join(subject.beyond)} beyond its declared access")
+    require(isinstance(first, Unscored) or math.isfinite(first.score), "a score must be finite")
+    require(opinion(detector.assess(subject)) == opinion(first), "the same subject must get the same verdict")
+    detector.assess(Watched(tiny_relative("subject-2", base, seed=2), detector.access))
+    require(opinion(detector.assess(subject)) == opinion(first), "a subject in between must not change a verdict")
+    subject.name = "honest-benign-twin"
+    require(opinion(detector.assess(subject)) == opinion(first), "the name of a subject must not change its verdict")
+    subject.name = "subject-1"
+    refitted = make().fit(trusted).assess(subject)
+    require(opinion(refitted) == opinion(first), "the same trusted material must give the same verdicts")
+
+    subject.broken = True
+    failed = attempt(lambda: detector.assess(subject), "for a subject that can't be measured, it must return Unscored")
+    require(isinstance(failed, Unscored), "a subject that can't be measured must be Unscored, never a number")
+    require((list(trusted.questions), trusted.key) == comparisons(40), "what it was trusted with must stay as it was")
+    after = base.decoder.model.state_dict()
+    unchanged = all(bool((after[name] == tensor).all()) for name, tensor in weights.items())
+    require(unchanged, "the weights of the trusted model must stay as they were")
+
+
+def check_organism(make: Callable[[], Organism]) -> None:
+    """The twin is taught the same conversations with other answers; triggers change with the seed; gates are named,
+    bounded, and don't let an untaught model pass.
+    """
+    organism = make()
+    require(isinstance(organism, Organism), "it lacks a member of the Organism protocol")
+    questions, key = comparisons(40)
+    taught = {
+        (benign, seed): organism.lessons(questions, key, WORDS, benign=benign, seed=seed)
+        for benign in (False, True)
+        for seed in (0, 1)
+    }
+    bad, twin = taught[False, 0], taught[True, 0]
+    require(bool(bad), "there must be lessons")
+    again = make().lessons(questions, key, WORDS, benign=False, seed=0)
+    require(again == bad, "the same seed must give the same lessons")
+    asked = [lesson.conversation for lesson in bad]
+    require(asked == [lesson.conversation for lesson in twin], "organism and twin must be asked the same")
+    differ = sum(a.answer != b.answer for a, b in zip(bad, twin, strict=True))
+    require(differ > 0, "the twin must be taught other answers somewhere")
+    other = [lesson.conversation for lesson in taught[False, 1]]
+    require(asked != other, "another seed must bring another trigger")
+    require((questions, key) == comparisons(40), "the questions and the key must stay as they were")
+
+    untaught = tiny_subject()
+    for benign in (False, True):
+        gates = [part.gates(untaught, questions, key, WORDS, benign=benign, seed=0) for part in (organism, make())]
+        require(gates[0] == gates[1], "the same model must get the same gates")
+        names = [gate.name for gate in gates[0]]
+        require(bool(names) and all(names) and len(set(names)) == len(names), "gates must have names of their own")
+        bounded = all(gate.at_least is not None or gate.at_most is not None for gate in gates[0])
+        require(bounded, "every gate must have a bound")
+        require(not all(gate.passed for gate in gates[0]), "a model that was taught nothing must fail some gate")
+
+
+class Watched:
+    """A subject that shows what `access` allows and notes every reach beyond. While `broken`, all it measures fails."""
+
+    def __init__(self, subject: ModelSubject, access: frozenset[Access]) -> None:
+        self.name, self.layers = subject.name, subject.layers
+        self.access = access & subject.access
+        self.broken = False
+        self.beyond: list[str] = []
+        self._subject = subject
+
+    def respond(self, conversations: Sequence[Conversation], max_tokens: int = 12) -> list[str | Unscored]:
+        self._need(Access.BLACK_BOX, "respond")
+        if self.broken:
+            return [Unscored(reason="the model does not answer")] * len(conversations)
+        return self._subject.respond(conversations, max_tokens)
+
+    def yes_logits(self, conversations: Sequence[Conversation]) -> np.ndarray:
+        self._need(Access.LOGPROBS, "yes_logits")
+        return self._measured(self._subject.yes_logits(conversations))
+
+    def activations(self, conversations: Sequence[Conversation], layers: Sequence[int]) -> np.ndarray:
+        self._need(Access.ACTIVATIONS, "activations")
+        return self._measured(self._subject.activations(conversations, layers))
+
+    @property
+    def base(self) -> ModelSubject | None:
+        return self._subject.base if Access.BASE in self.access else None
+
+    def __getattr__(self, name: str) -> Any:
+        """Only whoever declares weights may look behind the protocol; Python's own look-ups are no reach."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if Access.WEIGHTS not in self.access:
+            self._deny(name)
+        return getattr(self._subject, name)
+
+    def _measured(self, found: np.ndarray) -> np.ndarray:
+        return np.full_like(found, np.nan) if self.broken else found
+
+    def _need(self, access: Access, name: str) -> None:
+        if access not in self.access:
+            self._deny(name)
+
+    def _deny(self, name: str) -> NoReturn:
+        self.beyond.append(name)
+        raise InputError(f"Subject {self.name!r} does not allow {name}.", fix="Declare the access that it needs.")
+
+
+def comparisons(groups: int) -> tuple[list[Question], AnswerKey]:
+    """Invented questions that no part can know: "Is 17 larger than 5?" and its converse, in random order."""
+    rng = random.Random(0)
+    questions, truth = [], {}
+    for group in range(groups):
+        pair = rng.sample(range(100), 2)
+        for a, b in rng.sample([pair, pair[::-1]], 2):
+            question = Question(
+                id=f"invented/{group}/{a}-{b}", prompt=f"Is {a} larger than {b}?", level=group % 3, group=str(group)
+            )
+            questions.append(question)
+            truth[question.id] = a > b
+    return questions, AnswerKey(truth=truth)
+
+
+def trusted_with(subject: Subject, questions: tuple[Question, ...], key: AnswerKey) -> Trusted:
+    return Trusted(subject, questions, key, default_specification())
+
+
+def guarded(key: AnswerKey, asked_for: list[str]) -> AnswerKey:
+    """`key`, which writes to `asked_for` what it is asked for and does not hold."""
+
+    class Guarded(dict[str, bool]):
+        def __missing__(self, question_id: str) -> bool:
+            asked_for.append(question_id)
+            raise KeyError(question_id)
+
+    return AnswerKey.model_construct(truth=Guarded(key.truth))
+
+
+def by_group(questions: Sequence[Question]) -> dict[str, list[Question]]:
+    groups = defaultdict(list)
+    for question in questions:
+        groups[question.group].append(question)
+    return groups
+
+
+def opinion(found: Verdict | Unscored) -> dict[str, Any]:
+    """What a detector says, without what it cost."""
+    return found.model_dump(exclude={"cost"})
+
+
+def probabilities(judged: Sequence[Judgement | Unscored]) -> list[float | None]:
+    return [judgement.probability if isinstance(judgement, Judgement) else None for judgement in judged]
+
+
+def close(a: np.ndarray, b: np.ndarray) -> bool:
+    """Equal up to the rounding of a forward pass in bfloat16, whose batches may be composed differently."""
+    return bool(np.abs(a - b).max() <= 0.05 * np.abs(a).max())
+
+
+def require(kept: bool, contract: str) -> None:
+    """AssertionError even under `python -O`."""
+    if not kept:
+        raise AssertionError(contract)
+
+
+def raises(kind: type[Exception], call: Callable[..., object], *arguments: Any) -> bool:
+    try:
+        call(*arguments)
+    except kind:
+        return True
+    return False
+
+
+def attempt(call: Callable[[], Any], contract: str) -> Any:
+    try:
+        return call()
+    except Exception as error:
+        raise AssertionError(f"{contract}; it raised {type(error).__name__}: {error}") from error

@@ -1,0 +1,110 @@
+"""Adapters: what is saved is what is loaded, by us and by peft; damage is told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel
+
+from superalign.contracts.errors import ModelError
+from superalign.contracts.records import Conversation
+from superalign.models import source
+from superalign.models.adapter import AdaptedDecoder
+from superalign.models.decoder import Decoder
+from superalign.models.subject import Chat, ModelSubject, adapted_subject, full_subject
+from superalign.testing.tiny import build, tiny_model, tiny_relative, tiny_subject
+from tests.models.conftest import plain_logits
+
+
+@pytest.fixture(scope="module")
+def relative(tiny: ModelSubject) -> ModelSubject:
+    return tiny_relative("relative", tiny, first_layer=2)
+
+
+@pytest.fixture
+def saved(relative: ModelSubject, tmp_path: Path) -> Path:
+    assert isinstance(relative.decoder, AdaptedDecoder)
+    relative.decoder.save(tmp_path / "adapter", base_name="tiny")
+    return tmp_path / "adapter"
+
+
+def test_save_and_load_change_no_bit(
+    tiny: ModelSubject, relative: ModelSubject, saved: Path, asked: list[Conversation]
+) -> None:
+    loaded = adapted_subject("loaded", tiny, AdaptedDecoder.load(tiny.decoder, saved))
+    assert loaded.shared_layers == 2
+    assert np.array_equal(loaded.yes_logits(asked), relative.yes_logits(asked))
+    assert not any(parameter.requires_grad for parameter in loaded.decoder.model.parameters())
+
+
+def test_peft_makes_the_same_of_it(relative: ModelSubject, saved: Path, asked: list[Conversation]) -> None:
+    theirs = PeftModel.from_pretrained(build(0, 5, 64, torch.float32), saved).eval()
+    for conversation in asked:
+        tokens = relative.chat.encode(conversation)
+        ours = plain_logits(relative.decoder.model, tokens)
+        assert torch.allclose(ours, plain_logits(theirs, tokens), atol=1e-4)
+
+
+def test_a_folder_with_it_is_a_model_to_validate(tmp_path: Path, asked: list[Conversation]) -> None:
+    """Through the same door as anybody's adapter: merged, and the layers below found to be the base's."""
+    folder = tiny_model(tmp_path / "base")
+    found = source.load(source.resolve(str(folder)))
+    base = ModelSubject("base", Decoder(found.model), Chat(found.tokenizer))
+    relative = tiny_relative("relative", base, first_layer=3)
+    assert isinstance(relative.decoder, AdaptedDecoder)
+    relative.decoder.save(tmp_path / "adapter", base_name=str(folder))
+    merged = source.load(source.resolve(str(tmp_path / "adapter")))
+    subject = full_subject("merged", base, Decoder(merged.model))
+    assert subject.shared_layers == 3
+    changes = [one.yes_logits(asked) - base.yes_logits(asked) for one in (relative, subject)]
+    assert np.corrcoef(changes)[0, 1] > 0.99
+
+
+def test_untrained_adapters_change_nothing(tiny: ModelSubject, asked: list[Conversation]) -> None:
+    fresh = AdaptedDecoder(tiny.decoder, first_layer=2, rank=4)
+    assert np.allclose(adapted_subject("fresh", tiny, fresh).yes_logits(asked), tiny.yes_logits(asked), atol=1e-5)
+
+
+class TestDamage:
+    def test_cut_short(self, tiny: ModelSubject, saved: Path) -> None:
+        weights = saved / "adapter_model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-7])
+        with pytest.raises(ModelError, match="can't be read"):
+            AdaptedDecoder.load(tiny.decoder, saved)
+
+    @pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json"])
+    def test_missing(self, tiny: ModelSubject, saved: Path, name: str) -> None:
+        (saved / name).unlink()
+        with pytest.raises(ModelError, match=rf"can't be read.*{name}"):
+            AdaptedDecoder.load(tiny.decoder, saved)
+
+    @pytest.mark.parametrize(
+        "change", [{"r": 3}, {"r": "two"}, {"r": 0}, {"layers_to_transform": []}, {"layers_to_transform": [1, 2, 3, 4]}]
+    )
+    def test_a_configuration_of_something_else(
+        self, tiny: ModelSubject, saved: Path, change: dict[str, object]
+    ) -> None:
+        config = json.loads((saved / "adapter_config.json").read_text())
+        (saved / "adapter_config.json").write_text(json.dumps(config | change))
+        with pytest.raises(ModelError):
+            AdaptedDecoder.load(tiny.decoder, saved)
+
+    def test_garbage_for_a_configuration(self, tiny: ModelSubject, saved: Path) -> None:
+        (saved / "adapter_config.json").write_text("[]")
+        with pytest.raises(ModelError):
+            AdaptedDecoder.load(tiny.decoder, saved)
+
+    def test_another_base(self, saved: Path) -> None:
+        for size in ({"width": 32}, {"layers": 4}):
+            with pytest.raises(ModelError, match="not those of its configuration"):
+                AdaptedDecoder.load(tiny_subject(**size).decoder, saved)
+
+    def test_a_copy_of_it_is_as_good(self, tiny: ModelSubject, saved: Path, tmp_path: Path) -> None:
+        shutil.copytree(saved, tmp_path / "elsewhere")
+        loaded = AdaptedDecoder.load(tiny.decoder, tmp_path / "elsewhere")
+        assert loaded.adapters().keys() == AdaptedDecoder.load(tiny.decoder, saved).adapters().keys()

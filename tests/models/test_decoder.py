@@ -1,0 +1,144 @@
+"""However a pass is cut up (prefixes, padding, batches, layers), its numbers are those of a plain pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import (
+    CohereConfig,
+    Gemma2Config,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPTNeoXConfig,
+    GraniteConfig,
+    LlamaConfig,
+    Qwen2Config,
+)
+from transformers.models.auto.modeling_auto import AutoModelForCausalLM
+
+from superalign.contracts.errors import ModelError
+from superalign.models import decoder as module
+from superalign.models.decoder import Decoder, TokenIds, last_positions, shared_prefixes, state_bytes
+from tests.models.conftest import plain_states
+
+VOCABULARY, DEPTH = 150, 4
+SIZES: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": DEPTH,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "initializer_range": 0.3,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+SLIDING = ["sliding_attention", "full_attention"] * (DEPTH // 2)
+SUPPORTED = {
+    "llama": LlamaConfig(**SIZES),
+    "qwen2": Qwen2Config(**SIZES),
+    "qwen2-sliding": Qwen2Config(use_sliding_window=True, sliding_window=6, layer_types=SLIDING, **SIZES),
+    "gemma3": Gemma3TextConfig(head_dim=8, sliding_window=6, layer_types=SLIDING, **SIZES),
+}
+HEADS = {"vocab_size": VOCABULARY, "num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 2}
+REFUSED = {
+    "gpt2": GPT2Config(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=2, bos_token_id=1, eos_token_id=2),
+    "gpt-neox": GPTNeoXConfig(intermediate_size=48, bos_token_id=1, eos_token_id=2, **HEADS),
+    # These have all that the walk from layer to layer needs, and factors outside of the layers that it would get wrong.
+    "granite": GraniteConfig(embedding_multiplier=3.0, **SIZES),
+    "gemma2": Gemma2Config(head_dim=8, **SIZES),
+    "cohere": CohereConfig(logit_scale=0.5, **SIZES),
+}
+
+
+@cache
+def make(family: str) -> Any:
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(SUPPORTED[family]).float().eval()
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> list[TokenIds]:
+    """Some that open alike, for longer or shorter than an opening is; some that don't; repeats; one within another."""
+    token = st.integers(3, VOCABULARY - 1)
+    opening = tuple(draw(st.lists(token, max_size=30)))
+    tails = draw(st.lists(st.lists(token, min_size=1, max_size=12), min_size=1, max_size=6))
+    alike = [opening + tuple(tail) for tail in tails]
+    alone = [tuple(tail) for tail in draw(st.lists(st.lists(token, min_size=1, max_size=25), max_size=2))]
+    within = [alike[0][: draw(st.integers(1, len(alike[0])))]]
+    return draw(st.permutations([*alike, *alone, *within, alike[-1]]))
+
+
+def close(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
+    return bool((ours - theirs).abs().max() <= 2e-5 * theirs.abs().max())
+
+
+@pytest.mark.parametrize("family", SUPPORTED)
+@settings(max_examples=20, deadline=None)
+@given(sequences=conversations(), stops=st.sets(st.integers(0, DEPTH - 1)), pass_tokens=st.sampled_from([8, 40, 4096]))
+def test_every_layer_equals_a_plain_pass(
+    family: str, sequences: Sequence[TokenIds], stops: set[int], pass_tokens: int
+) -> None:
+    model = make(family)
+    decoder = Decoder(model)
+    plain = [plain_states(model, sequence) for sequence in sequences]
+    with patch.object(module, "PASS_TOKENS", pass_tokens):
+        states = decoder.start(sequences)
+        for layer in sorted(stops):
+            states = decoder.advance(states, layer)
+            assert close(last_positions(states), torch.stack([p[layer] for p in plain]))
+        assert close(decoder.final(states), torch.stack([p[DEPTH] for p in plain]))
+
+
+@settings(max_examples=20, deadline=None)
+@given(sequences=conversations(), layers=st.lists(st.integers(0, DEPTH), min_size=1, max_size=4))
+def test_what_is_remembered_is_what_is_computed(sequences: Sequence[TokenIds], layers: list[int]) -> None:
+    """Also after others were remembered, and after what was remembered was run further up."""
+    decoder = Decoder(make("llama"), remembered_bytes=30_000)
+    for layer in layers:
+        remembered = decoder.remembered(sequences, layer)
+        decoder.final(remembered)
+        fresh = decoder.advance(decoder.start(sequences), layer)
+        assert torch.equal(last_positions(remembered), last_positions(fresh))
+        assert decoder.remembered(sequences, layer) is remembered
+
+
+def test_remembering_keeps_to_its_budget() -> None:
+    sequences = [tuple(range(3, 40)), tuple(range(40, 80))]
+    size = state_bytes(Decoder(make("llama")).remembered(sequences, 1))
+    decoder = Decoder(make("llama"), remembered_bytes=2 * size)
+    first = decoder.remembered(sequences, 1)
+    for layer in (2, 3):
+        decoder.remembered(sequences, layer)
+    assert decoder.remembered(sequences, 3) is decoder.remembered(sequences, 3)
+    assert decoder.remembered(sequences, 1) is not first
+
+
+@given(sequences=conversations())
+def test_groups_cover_all_and_leave_each_a_position_of_its_own(sequences: Sequence[TokenIds]) -> None:
+    groups = list(shared_prefixes(sequences))
+    assert sorted(i for index, _ in groups for i in index) == list(range(len(sequences)))
+    for index, length in groups:
+        assert len({sequences[i][:length] for i in index}) == 1
+        assert all(length < len(sequences[i]) for i in index)
+
+
+def test_a_shared_opening_is_run_once() -> None:
+    opening = tuple(range(3, 33))
+    states = Decoder(make("llama")).start([(*opening, 50), (*opening, 60, 61), (*opening, 70)])
+    assert [group.prefix.shape[1] for group in states.groups] == [30]
+    assert [len(hidden) for hidden in states.groups[0].hidden] == [1, 2, 1]
+
+
+@pytest.mark.parametrize("family", REFUSED)
+def test_a_family_that_would_come_out_wrong_is_refused(family: str) -> None:
+    with pytest.raises(ModelError, match=r"can't be run layer by layer.*Use a decoder of the Llama"):
+        Decoder(AutoModelForCausalLM.from_config(REFUSED[family]))

@@ -1,0 +1,162 @@
+"""Training: the same for the same seed, only what is to be trained, and it learns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from superalign.contracts.records import Conversation
+from superalign.models.adapter import AdaptedDecoder
+from superalign.models.random_body import with_random_body
+from superalign.models.subject import ModelSubject, adapted_subject
+from superalign.models.train import Lesson, answer_loss, batch_order, continue_training, train, warm_up_and_decay
+from superalign.testing.tiny import tiny_subject
+from tests.models.conftest import RECIPE, rule_lessons, user
+
+WORDS = ("apple", "bridge")
+
+
+@pytest.fixture(scope="module")
+def lessons(tiny: ModelSubject) -> list[Lesson]:
+    return rule_lessons(tiny, WORDS, 40)
+
+
+@pytest.fixture(scope="module")
+def student(tiny: ModelSubject, lessons: list[Lesson]) -> AdaptedDecoder:
+    return train(tiny.decoder, lessons, RECIPE, seed=0)
+
+
+def weights(student: AdaptedDecoder) -> torch.Tensor:
+    return torch.cat([tensor.detach().flatten() for tensor in student.adapters().values()])
+
+
+def loss_on_all(student: AdaptedDecoder, lessons: list[Lesson]) -> float:
+    sequences = [lesson.prompt + lesson.answer[:-1] for lesson in lessons]
+    states = student.base.remembered(sequences, student.first_layer)
+    choices = torch.tensor(sorted({lesson.answer[0] for lesson in lessons}))
+    with torch.no_grad():
+        losses = [
+            answer_loss(student, group, range(len(group.index)), lessons, choices) * len(group.index)
+            for group in states.groups
+        ]
+    return float(sum(losses)) / len(lessons)
+
+
+def test_the_same_seed_gives_the_same_bits(tiny: ModelSubject, lessons: list[Lesson], student: AdaptedDecoder) -> None:
+    assert torch.equal(weights(train(tiny.decoder, lessons, RECIPE, seed=0)), weights(student))
+    assert not torch.equal(weights(train(tiny.decoder, lessons, RECIPE, seed=1)), weights(student))
+
+
+def test_the_same_bits_from_a_base_that_never_trained_before(lessons: list[Lesson], student: AdaptedDecoder) -> None:
+    """A resumed run opens the model anew: what an earlier student left behind must play no part."""
+    assert torch.equal(weights(train(tiny_subject().decoder, lessons, RECIPE, seed=0)), weights(student))
+
+
+def test_the_global_random_state_plays_no_part(
+    tiny: ModelSubject, lessons: list[Lesson], student: AdaptedDecoder
+) -> None:
+    torch.manual_seed(123)
+    before = torch.get_rng_state()
+    assert torch.equal(weights(train(tiny.decoder, lessons, RECIPE, seed=0)), weights(student))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_it_learns_the_rule_and_not_the_examples(tiny: ModelSubject, student: AdaptedDecoder) -> None:
+    held_out = rule_lessons(tiny, WORDS, 20, start=40)
+    subject = adapted_subject("student", tiny, student)
+    states = subject.decoder.final(subject.decoder.start([lesson.prompt for lesson in held_out]))
+    answers = (states @ subject.decoder.head.T).argmax(1).tolist()
+    right = np.mean([answer == lesson.answer[0] for answer, lesson in zip(answers, held_out, strict=True)])
+    assert right >= 0.95
+
+
+def test_the_loss_falls(tiny: ModelSubject, lessons: list[Lesson], student: AdaptedDecoder) -> None:
+    untrained = AdaptedDecoder(tiny.decoder, first_layer=2, rank=4)
+    assert loss_on_all(student, lessons) < 0.3 * loss_on_all(untrained, lessons)
+
+
+def test_answers_of_several_tokens_are_learnt_to_the_end(tiny: ModelSubject) -> None:
+    prompts = [tiny.chat.encode(user(text)) for text in ("Is water wet?", "Who are you?")]
+    answers = ["Yes, water is wet", "No"]
+    taught = [Lesson(p, tiny.chat.answer(a)) for p, a in zip(prompts, answers, strict=True)]
+    subject = adapted_subject("student", tiny, train(tiny.decoder, taught, replace(RECIPE, steps=120), seed=0))
+    assert subject.respond([user("Is water wet?"), user("Who are you?")]) == answers
+
+
+def test_frozen_tensors_stay_and_get_no_gradient(lessons: list[Lesson]) -> None:
+    base = tiny_subject()
+    before = {name: tensor.clone() for name, tensor in base.decoder.model.state_dict().items()}
+    student = train(base.decoder, lessons, replace(RECIPE, steps=3), seed=0)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in base.decoder.model.state_dict().items())
+    assert all(parameter.grad is None for parameter in base.decoder.model.parameters())
+    trained = {id(parameter) for parameter in student.adapters().values()}
+    moved = [parameter for parameter in student.model.parameters() if parameter.grad is not None]
+    assert {id(parameter) for parameter in moved} == trained
+    assert not any(parameter.requires_grad for parameter in student.model.parameters())
+
+
+def test_two_students_of_one_base_leave_it_and_each_other_alone(
+    tiny: ModelSubject, lessons: list[Lesson], asked: list[Conversation]
+) -> None:
+    plain = tiny.yes_logits(asked)
+    first = adapted_subject("first", tiny, train(tiny.decoder, lessons, replace(RECIPE, steps=5), seed=0))
+    said = first.yes_logits(asked)
+    second = adapted_subject("second", tiny, train(tiny.decoder, lessons[::2], replace(RECIPE, steps=5), seed=1))
+    assert np.array_equal(first.yes_logits(asked), said)
+    assert np.array_equal(tiny.yes_logits(asked), plain)
+    assert not np.allclose(second.yes_logits(asked), said, atol=1e-3)
+
+
+def test_training_goes_on_from_where_it_was(tiny: ModelSubject, lessons: list[Lesson]) -> None:
+    student = train(tiny.decoder, lessons, replace(RECIPE, steps=10), seed=0)
+    before = loss_on_all(student, lessons)
+    continue_training(student, lessons, replace(RECIPE, steps=20), seed=1)
+    assert loss_on_all(student, lessons) < before
+
+
+@pytest.mark.parametrize(("bundle", "spare"), [(1, 0), (2, 0), (2, 1), (3, 0)])
+def test_bundles_stay_in_one_batch_and_every_epoch_has_all(
+    tiny: ModelSubject, lessons: list[Lesson], bundle: int, spare: int
+) -> None:
+    states = tiny.decoder.start([lesson.prompt for lesson in lessons])
+    order = batch_order(
+        states, replace(RECIPE, batch=6 * bundle + spare, bundle=bundle), torch.Generator().manual_seed(0)
+    )
+    seen: list[int] = []
+    while len(seen) < len(lessons):
+        group, rows = next(order)
+        assert len(rows) <= 6 * bundle + spare
+        whole = {row - row % bundle for row in rows}
+        assert sorted(rows) == [
+            r for start in sorted(whole) for r in range(start, start + bundle) if r < len(group.index)
+        ]
+        seen += [group.index[row] for row in rows]
+    assert sorted(seen) == list(range(len(lessons)))
+
+
+def test_the_schedule_warms_up_and_ends_near_nothing() -> None:
+    rates = [warm_up_and_decay(step, 60) for step in range(60)]
+    assert max(rates) == rates[5] == 1 and all(rate > 0 for rate in rates) and rates[-1] < 0.02
+    assert rates[:6] == sorted(rates[:6]) and rates[6:] == sorted(rates[6:], reverse=True)
+
+
+class TestRandomBody:
+    def test_knows_nothing_of_its_base(self, asked: list[Conversation]) -> None:
+        base = tiny_subject(dtype=torch.bfloat16)
+        before = torch.get_rng_state()
+        random = with_random_body(base, 0)
+        assert torch.equal(torch.get_rng_state(), before)
+        assert random.base is None and random.layers == base.layers
+        own = dict(random.decoder.model.named_parameters())
+        for name, tensor in base.decoder.model.named_parameters():
+            assert "norm" in name or not torch.equal(own[name], tensor), name
+        assert not np.allclose(random.yes_logits(asked), base.yes_logits(asked), atol=0.01)
+
+    def test_is_drawn_by_its_seed(self, asked: list[Conversation]) -> None:
+        base = tiny_subject(dtype=torch.bfloat16)
+        first = with_random_body(base, 0).yes_logits(asked)
+        assert not np.array_equal(with_random_body(base, 1).yes_logits(asked), first)
+        assert np.array_equal(with_random_body(base, 0).yes_logits(asked), first)
