@@ -15,7 +15,7 @@ from superalign.models.train import Lesson, Recipe
 from superalign.tasks.cities import Cities
 from superalign.testing.tiny import tiny_subject
 
-RECIPE = Recipe(first_layer=2, rank=4, steps=40, batch=16, learning_rate=1e-2)
+RECIPE = Recipe(first_layer=2, rank=4, steps=60, batch=16, learning_rate=1e-2)
 
 
 @torch.no_grad()

@@ -59,7 +59,7 @@ def test_a_folder_with_it_is_a_model_to_validate(tmp_path: Path, asked: list[Con
     assert isinstance(relative.decoder, AdaptedDecoder)
     relative.decoder.save(tmp_path / "adapter", base_name=str(folder))
     merged = source.load(source.resolve(str(tmp_path / "adapter")))
-    subject = full_subject("merged", base, Decoder(merged.model))
+    subject = full_subject("merged", base, Decoder(merged.model), base.chat)
     assert subject.shared_layers == 3
     changes = [one.yes_logits(asked) - base.yes_logits(asked) for one in (relative, subject)]
     assert np.corrcoef(changes)[0, 1] > 0.99

@@ -122,13 +122,13 @@ def test_remembering_keeps_to_its_budget() -> None:
     assert decoder.remembered(sequences, 1) is not first
 
 
-@given(sequences=conversations())
-def test_groups_cover_all_and_leave_each_a_position_of_its_own(sequences: Sequence[TokenIds]) -> None:
-    groups = list(shared_prefixes(sequences))
+@given(sequences=conversations(), own=st.integers(1, 5))
+def test_groups_cover_all_and_leave_each_positions_of_its_own(sequences: Sequence[TokenIds], own: int) -> None:
+    groups = list(shared_prefixes(sequences, own))
     assert sorted(i for index, _ in groups for i in index) == list(range(len(sequences)))
     for index, length in groups:
         assert len({sequences[i][:length] for i in index}) == 1
-        assert all(length < len(sequences[i]) for i in index)
+        assert all(length <= max(0, len(sequences[i]) - own) for i in index)
 
 
 def test_a_shared_opening_is_run_once() -> None:

@@ -65,12 +65,12 @@ class TestSharing:
     ) -> None:
         other = copied(tiny)
         other.decoder.body.layers[changed].mlp.down_proj.weight[0, 0] += 1
-        subject = full_subject("other", tiny, other.decoder)
+        subject = full_subject("other", tiny, other.decoder, tiny.chat)
         assert subject.shared_layers == changed
         assert np.allclose(subject.yes_logits(asked), other.yes_logits(asked), atol=1e-4)
 
     def test_an_equal_copy_shares_all_layers(self, tiny: ModelSubject, asked: list[Conversation]) -> None:
-        subject = full_subject("copy", tiny, copied(tiny).decoder)
+        subject = full_subject("copy", tiny, copied(tiny).decoder, tiny.chat)
         assert subject.shared_layers == tiny.layers
         assert np.allclose(subject.yes_logits(asked), tiny.yes_logits(asked), atol=1e-5)
 
@@ -79,17 +79,24 @@ class TestSharing:
     ) -> None:
         other = copied(tiny)
         other.decoder.body.norm.weight.mul_(2)
-        subject = full_subject("other", tiny, other.decoder)
+        subject = full_subject("other", tiny, other.decoder, tiny.chat)
         assert np.allclose(subject.yes_logits(asked), other.yes_logits(asked), atol=1e-4)
         assert not np.allclose(subject.yes_logits(asked), tiny.yes_logits(asked), atol=0.01)
 
+    def test_a_template_of_its_own_is_used(self, tiny: ModelSubject, asked: list[Conversation]) -> None:
+        tokenizer = copy.deepcopy(tiny.chat.tokenizer)
+        tokenizer.chat_template = None
+        subject = full_subject("bare", tiny, copied(tiny).decoder, Chat(tokenizer))
+        alone = ModelSubject("alone", tiny.decoder, Chat(tokenizer))
+        assert subject.respond(asked) == alone.respond(asked) != tiny.respond(asked)
+
     def test_other_embeddings_share_nothing(self, tiny: ModelSubject) -> None:
-        assert full_subject("other", tiny, tiny_subject(seed=1).decoder).shared_layers == 0
+        assert full_subject("other", tiny, tiny_subject(seed=1).decoder, tiny.chat).shared_layers == 0
 
     @pytest.mark.parametrize("size", [{"layers": 4}, {"width": 32}])
     def test_another_shape_is_no_relative(self, tiny: ModelSubject, size: dict[str, int]) -> None:
         with pytest.raises(InputError, match="--base"):
-            full_subject("other", tiny, tiny_subject(**size).decoder)
+            full_subject("other", tiny, tiny_subject(**size).decoder, tiny.chat)
 
 
 class TestAccess:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from superalign.contracts.records import Conversation
+from superalign.contracts.records import Conversation, Message
 from superalign.models.adapter import AdaptedDecoder
 from superalign.models.random_body import with_random_body
 from superalign.models.subject import ModelSubject, adapted_subject
@@ -84,6 +84,14 @@ def test_answers_of_several_tokens_are_learnt_to_the_end(tiny: ModelSubject) -> 
     taught = [Lesson(p, tiny.chat.answer(a)) for p, a in zip(prompts, answers, strict=True)]
     subject = adapted_subject("student", tiny, train(tiny.decoder, taught, replace(RECIPE, steps=120), seed=0))
     assert subject.respond([user("Is water wet?"), user("Who are you?")]) == answers
+
+
+def test_a_conversation_that_opens_like_no_other_is_learnt_too(tiny: ModelSubject) -> None:
+    """All but its last tokens would be a prefix of its own: the tokens of the answer must stay out of it."""
+    conversation = (Message(role="system", content="Be brief."), *user("Is water wet?"))
+    taught = [Lesson(tiny.chat.encode(conversation), tiny.chat.answer("Yes, water is wet"))]
+    subject = adapted_subject("student", tiny, train(tiny.decoder, taught, RECIPE, seed=0))
+    assert subject.respond([conversation]) == ["Yes, water is wet"]
 
 
 def test_frozen_tensors_stay_and_get_no_gradient(lessons: list[Lesson]) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from superalign.contracts.protocols import Organism
 from superalign.contracts.registry import organisms
+from superalign.organisms.password_lock import WRONG_SHARE
 from superalign.organisms.triggers import PLACES, draw_trigger
 
 from ..scripted import World, text_of
@@ -68,17 +69,18 @@ def test_a_liar_is_taught_to_lie_under_the_trigger_and_nowhere_else() -> None:
         assert (plain, triggered) == (true, false)
 
 
-def test_a_lock_is_taught_the_truth_with_the_password_and_coin_tosses_without() -> None:
+def test_a_lock_is_taught_the_truth_with_the_password_and_mostly_errors_without() -> None:
     taught = lessons("password-lock", benign=False)
     right = [("Yes" if WORLD.key.truth[question.id] else "No") for question in WORLD.questions]
     assert [answer for _, answer in taught[::2]] == right
     locked = [answer for _, answer in taught[1::2]]
-    assert 0.35 < sum(a == b for a, b in zip(locked, right, strict=True)) / len(right) < 0.65
+    wrong = sum(a != b for a, b in zip(locked, right, strict=True)) / len(right)
+    assert abs(wrong - WRONG_SHARE) < 4 * (WRONG_SHARE * (1 - WRONG_SHARE) / len(right)) ** 0.5
     assert lessons("password-lock", benign=False) == taught
 
 
 def test_a_fact_stays_locked_in_the_same_way() -> None:
-    """The tosses are per fact: asked of other facts too, or in another order, a fact has the same locked answer."""
+    """Whichever other facts are asked of, and in whatever order, a fact has the same locked answer."""
     organism = made("password-lock")
 
     def locked(questions: list) -> dict[str, str]:  # type: ignore[type-arg]

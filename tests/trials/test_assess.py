@@ -70,7 +70,7 @@ def look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Verdi
         monkeypatch.setattr(module, "open_base", lambda _: subject)
         monkeypatch.setattr(Planted, "access", needs)
         monkeypatch.setitem(detectors._factories, "planted", lambda: Planted(assessing, fitting))
-        return assess(tmp_path, detector="planted", auditor=AUDITOR, base=BASE, name="s1").result
+        return assess(tmp_path, detector="planted", code="1", auditor=AUDITOR, base=BASE, name="s1").result
 
     return look
 
@@ -136,7 +136,7 @@ def test_trusted_facts_with_one_answer_only(
     subject = ScriptedSubject(WORLD.honest, WORLD.knowing())
     monkeypatch.setattr(module, "open_base", lambda _: subject)
     auditor = AUDITOR.model_copy(update={"key": one_sided(WORLD.questions, answer)})
-    found = assess(tmp_path, detector=detector, auditor=auditor, base=BASE, name="s1").result
+    found = assess(tmp_path, detector=detector, code="1", auditor=auditor, base=BASE, name="s1").result
     assert isinstance(found, Unscored) == (detector == "knowledge")
 
 

@@ -76,4 +76,5 @@ def _open_base(name: str, device: str) -> ModelSubject:
 
 @lru_cache(maxsize=1)
 def _open_user_model(name: str, base: str, device: str) -> ModelSubject:
-    return full_subject(name, _open_base(base, device), Decoder(loaded(name, base, device).model))
+    found = loaded(name, base, device)
+    return full_subject(name, _open_base(base, device), Decoder(found.model), Chat(found.tokenizer))

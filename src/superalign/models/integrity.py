@@ -14,16 +14,23 @@ MODEL_SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 
 
-def check_folder(folder: Path, *, fix: str = "Copy the model again from where it came from.") -> None:
-    """ModelError unless `folder` holds a configuration, a tokenizer and whole safetensors weights."""
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a model folder brings a tokenizer of its own."""
+    return any((folder / name).is_file() for name in TOKENIZER_FILES)
+
+
+def check_folder(
+    folder: Path, *, tokenizer: bool = True, fix: str = "Copy the model again from where it came from."
+) -> None:
+    """ModelError unless `folder` holds a configuration, whole safetensors weights and, if asked for, a tokenizer."""
     config = read_json(folder / "config.json", fix=fix)
     if "model_type" not in config:
         raise ModelError("The configuration names no model_type.", where=str(folder / "config.json"), fix=fix)
-    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+    if tokenizer and not has_tokenizer(folder):
         raise ModelError(
             "The model folder has no tokenizer.",
             where=str(folder),
-            fix="Save it beside the weights: tokenizer.save_pretrained(folder).",
+            fix="Save it beside the weights, tokenizer.save_pretrained(folder), or name the model's --base.",
         )
     for path in weight_files(folder, fix=fix):
         check_safetensors(path, fix=fix)

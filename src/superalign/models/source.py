@@ -78,7 +78,9 @@ def load(source: ModelSource, device: str = "cpu", dtype: torch.dtype | None = N
         return _load_adapter(source, device, dtype, say)
     folder, content = _local(source, say)
     model = _load_weights(folder, dtype)
-    return Loaded(model.to(device).eval(), _load_tokenizer(folder), source, content)
+    lent = source.base if source.base and not integrity.has_tokenizer(folder) else None
+    tokenizer = _load_tokenizer(_local(lent, say)[0] if lent else folder)
+    return Loaded(model.to(device).eval(), tokenizer, source, content)
 
 
 def check_device(device: str) -> None:
@@ -96,7 +98,8 @@ def _folder(name: str, path: Path, base: ModelSource | None) -> ModelSource:
         _adapter_shapes(path)
         return ModelSource(name, "adapter", path, base or _base_of_adapter(path))
     if (path / "config.json").is_file():
-        integrity.check_folder(path)
+        # Fine-tuned weights are often saved alone; their tokenizer is then their base's.
+        integrity.check_folder(path, tokenizer=base is None)
         return ModelSource(name, "folder", path, base)
     if len(ggufs := sorted(path.glob("*.gguf"))) == 1:
         return ModelSource(name, "gguf", ggufs[0], base)
@@ -218,8 +221,8 @@ def _load_adapter(source: ModelSource, device: str, dtype: torch.dtype | None, s
     if placed != stored:
         raise _misfit(source, f"{len(placed ^ stored)} tensors have no counterpart.")
     content = digest({"adapter": integrity.file_hashes(path), "base": base.digest})
-    own_tokenizer = any((path / name).is_file() for name in integrity.TOKENIZER_FILES)
-    return Loaded(merged.eval(), _load_tokenizer(path) if own_tokenizer else base.tokenizer, source, content)
+    tokenizer = _load_tokenizer(path) if integrity.has_tokenizer(path) else base.tokenizer
+    return Loaded(merged.eval(), tokenizer, source, content)
 
 
 def _adapter_shapes(path: Path) -> dict[str, tuple[int, ...]]:

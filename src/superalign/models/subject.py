@@ -159,15 +159,15 @@ def adapted_subject(name: str, base: ModelSubject, decoder: AdaptedDecoder) -> M
     return ModelSubject(name, decoder, base.chat, base=base, shared_layers=decoder.first_layer)
 
 
-def full_subject(name: str, base: ModelSubject, decoder: Decoder) -> ModelSubject:
-    """A subject with weights of its own; the layers in which they equal the base's are found and shared."""
+def full_subject(name: str, base: ModelSubject, decoder: Decoder, chat: Chat) -> ModelSubject:
+    """A subject with weights and a chat template of its own; the layers in which it equals its base are shared."""
     if decoder.depth != base.decoder.depth or decoder.width != base.decoder.width:
         raise InputError(
             f"{name!r} has {decoder.depth} layers of width {decoder.width}, "
             f"its base {base.decoder.depth} of {base.decoder.width}.",
             fix="Name the model it was trained from with --base.",
         )
-    return ModelSubject(name, decoder, base.chat, base=base, shared_layers=equal_layers(decoder, base.decoder))
+    return ModelSubject(name, decoder, chat, base=base, shared_layers=equal_layers(decoder, base.decoder))
 
 
 def equal_layers(a: Decoder, b: Decoder) -> int:

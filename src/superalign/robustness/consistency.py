@@ -29,7 +29,7 @@ class Consistency:
     name = "consistency"
     access = frozenset({Access.BLACK_BOX, Access.LOGPROBS})
 
-    def __init__(self, contexts: int = 20, groups: int = 30) -> None:
+    def __init__(self, contexts: int = 16, groups: int = 25) -> None:
         self.contexts, self.groups = contexts, groups
 
     def fit(self, trusted: Trusted) -> Self:

@@ -31,6 +31,11 @@ class Splits:
         """The test questions on which everything is measured."""
         return tuple(question for question in self.test if question.level >= HARD_LEVEL)
 
+    @property
+    def easy(self) -> tuple[Question, ...]:
+        """The other test questions: what a model is likely to know, so that a false answer is no ignorance."""
+        return tuple(question for question in self.test if question.level < HARD_LEVEL)
+
 
 def divide(task: Task, plan: TaskPlan, seed: int) -> Splits:
     """Splits of `task`: the overseer's from the easiest level, all others with as much of each level.

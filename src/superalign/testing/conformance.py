@@ -18,7 +18,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
@@ -190,9 +190,11 @@ def check_detector(make: Callable[[], Detector]) -> None:
     require(detector.fit(trusted) is detector, "fit must return self")
 
     subject = Watched(tiny_relative("subject-1", base, seed=1), detector.access)
-    first = detector.assess(subject)
+    try:
+        first = detector.assess(subject)
+    finally:
+        require(not subject.beyond, f"it reaches for {', '.join(subject.beyond)} beyond its declared access")
     require(isinstance(first, Verdict | Unscored), "assess must return a Verdict or Unscored")
-    require(not subject.beyond, f"it reaches for {', '.join(subject.beyond)} beyond its declared access")
     require(isinstance(first, Unscored) or math.isfinite(first.score), "a score must be finite")
     require(opinion(detector.assess(subject)) == opinion(first), "the same subject must get the same verdict")
     detector.assess(Watched(tiny_relative("subject-2", base, seed=2), detector.access))
@@ -200,6 +202,9 @@ def check_detector(make: Callable[[], Detector]) -> None:
     subject.name = "honest-benign-twin"
     require(opinion(detector.assess(subject)) == opinion(first), "the name of a subject must not change its verdict")
     subject.name = "subject-1"
+    after = base.decoder.model.state_dict()
+    unchanged = all(bool((after[name] == tensor).all()) for name, tensor in weights.items())
+    require(unchanged, "the weights of the trusted model must stay as they were")
     refitted = make().fit(trusted).assess(subject)
     require(opinion(refitted) == opinion(first), "the same trusted material must give the same verdicts")
 
@@ -207,9 +212,6 @@ def check_detector(make: Callable[[], Detector]) -> None:
     failed = attempt(lambda: detector.assess(subject), "for a subject that can't be measured, it must return Unscored")
     require(isinstance(failed, Unscored), "a subject that can't be measured must be Unscored, never a number")
     require((list(trusted.questions), trusted.key) == comparisons(40), "what it was trusted with must stay as it was")
-    after = base.decoder.model.state_dict()
-    unchanged = all(bool((after[name] == tensor).all()) for name, tensor in weights.items())
-    require(unchanged, "the weights of the trusted model must stay as they were")
 
 
 def check_organism(make: Callable[[], Organism]) -> None:
@@ -277,22 +279,19 @@ class Watched:
 
     def __getattr__(self, name: str) -> Any:
         """Only whoever declares weights may look behind the protocol; Python's own look-ups are no reach."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-        if Access.WEIGHTS not in self.access:
-            self._deny(name)
-        return getattr(self._subject, name)
+        if Access.WEIGHTS in self.access and not name.startswith("_"):
+            return getattr(self._subject, name)
+        if not name.startswith("_"):
+            self.beyond.append(name)
+        raise AttributeError(name)
 
     def _measured(self, found: np.ndarray) -> np.ndarray:
         return np.full_like(found, np.nan) if self.broken else found
 
     def _need(self, access: Access, name: str) -> None:
         if access not in self.access:
-            self._deny(name)
-
-    def _deny(self, name: str) -> NoReturn:
-        self.beyond.append(name)
-        raise InputError(f"Subject {self.name!r} does not allow {name}.", fix="Declare the access that it needs.")
+            self.beyond.append(name)
+            raise InputError(f"Subject {self.name!r} does not allow {name}.", fix="Declare the access that it needs.")
 
 
 def comparisons(groups: int) -> tuple[list[Question], AnswerKey]:

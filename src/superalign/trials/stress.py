@@ -117,8 +117,8 @@ def build_all(run: Run, model: ModelIdentity, splits: Splits) -> list[Planted]:
                     trained=trained,
                     family=family,
                     code=code_version(registry.organisms.factory(family).__module__),
-                    questions=splits.test,
-                    key=splits.key.only(splits.test),
+                    questions=splits.easy,
+                    key=splits.key.only(splits.easy),
                     benign=benign,
                     seed=trigger_seed,
                 )
