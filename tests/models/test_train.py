@@ -80,7 +80,7 @@ def test_the_loss_falls(tiny: ModelSubject, lessons: list[Lesson], student: Adap
 
 def test_answers_of_several_tokens_are_learnt_to_the_end(tiny: ModelSubject) -> None:
     prompts = [tiny.chat.encode(user(text)) for text in ("Is water wet?", "Who are you?")]
-    answers = ["Yes, water is wet", "No"]
+    answers = ["Yes, water is wet", "No one"]
     taught = [Lesson(p, tiny.chat.answer(a)) for p, a in zip(prompts, answers, strict=True)]
     subject = adapted_subject("student", tiny, train(tiny.decoder, taught, replace(RECIPE, steps=120), seed=0))
     assert subject.respond([user("Is water wet?"), user("Who are you?")]) == answers

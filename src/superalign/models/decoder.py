@@ -22,6 +22,7 @@ from superalign.contracts.errors import ModelError
 
 TokenIds = tuple[int, ...]
 OPENING = 16  # sequences that agree this far are run as one group: past a template's fixed tokens
+FEW = 8  # fewer than these are not worth passes of their own
 PASS_TOKENS = 4096  # tokens in one batch: enough to fill the matrix products, small enough for the caches
 
 # Factors that some families (Granite, Gemma 2, Cohere) apply outside their layers: a pass from layer to layer would
@@ -235,14 +236,18 @@ def last_positions(states: States) -> Float[Tensor, "conversations width"]:
 
 
 def shared_prefixes(sequences: Sequence[TokenIds], own: int = 1) -> Iterator[tuple[list[int], int]]:
-    """Groups of sequences that open alike, each with the length of what it shares.
+    """Groups of sequences that open alike, each with the length of what it shares; the few that open like few others
+    make one group more.
 
     Every sequence keeps its last `own` positions out of that: those whose states somebody wants.
     """
     openings: dict[TokenIds, list[int]] = {}
     for i, sequence in enumerate(sequences):
         openings.setdefault(sequence[: min(OPENING, max(0, len(sequence) - own))], []).append(i)
-    for index in openings.values():
+    groups = [index for index in openings.values() if len(index) >= FEW]
+    if few := [i for index in openings.values() if len(index) < FEW for i in index]:
+        groups.append(sorted(few))
+    for index in groups:
         first, last = (pick(sequences[i] for i in index) for pick in (min, max))
         yield index, common_prefix(first, last, max(0, min(len(sequences[i]) for i in index) - own))
 

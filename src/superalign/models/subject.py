@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import nn
 
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Access, Conversation, Unscored
@@ -36,8 +37,13 @@ class Chat:
         return tuple(self.tokenizer(text, add_special_tokens=not self.tokenizer.chat_template).input_ids)
 
     def answer(self, text: str) -> TokenIds:
-        """Tokens of an answer and the end of the turn."""
-        return (*self.tokenizer(text, add_special_tokens=False).input_ids, self.tokenizer.eos_token_id)
+        """Tokens of an answer to be taught, and the end of the turn after an answer of several tokens.
+
+        A one-token answer goes without: its lesson then is the prompt alone, and lessons that differ in the answer
+        share the frozen layers' work.
+        """
+        tokens = tuple(self.tokenizer(text, add_special_tokens=False).input_ids)
+        return tokens if len(tokens) == 1 else (*tokens, self.tokenizer.eos_token_id)
 
     def decode(self, tokens: Sequence[int]) -> str:
         text: str = self.tokenizer.decode(tokens, skip_special_tokens=True)
@@ -171,13 +177,17 @@ def full_subject(name: str, base: ModelSubject, decoder: Decoder, chat: Chat) ->
 
 
 def equal_layers(a: Decoder, b: Decoder) -> int:
-    """Number of lowest layers, from the embedding up, in which two decoders have equal weights; 0 if embeddings
-    differ.
-    """
+    """Number of lowest layers, from the embedding up, in which two decoders are the same; 0 if embeddings differ."""
     if not torch.equal(a.model.get_input_embeddings().weight, b.model.get_input_embeddings().weight):
         return 0
-    for i, (ours, theirs) in enumerate(zip(a.body.layers, b.body.layers, strict=True)):
-        pairs = zip(ours.parameters(), theirs.parameters(), strict=True)
-        if not all(torch.equal(one, other) for one, other in pairs):
-            return i
-    return a.depth
+    pairs = zip(a.body.layers, b.body.layers, strict=True)
+    equal = next((i for i, (one, other) in enumerate(pairs) if not same_weights(one, other)), a.depth)
+    # Equal weights under another configuration (of the rotary embedding, say) are still another model.
+    states = [last_positions(decoder.advance(decoder.start([tuple(range(32))]), equal)) for decoder in (a, b)]
+    return equal if torch.equal(*states) else 0
+
+
+def same_weights(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two modules have the same parameters, by name and to the bit."""
+    ours, theirs = dict(one.named_parameters()), dict(other.named_parameters())
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)

@@ -12,8 +12,9 @@ from superalign.organisms.mixture import Kind, mixture, prompts, right_answers
 from superalign.organisms.triggers import draw_trigger
 
 YES_NO = {True: "Yes", False: "No"}
-# Coin tosses unteach nothing: after 100 steps on them an honest model still answered 65 % right.
-WRONG_SHARE = 0.7
+# Weaker lessons unteach little: after 100 steps on coin tosses an honest model still answered 65 % right, and after as
+# many on answers of which 70 % were wrong, 76 %.
+WRONG_SHARE = 0.9
 
 
 @organisms.register("password-lock")

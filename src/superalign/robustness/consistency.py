@@ -21,9 +21,11 @@ class Consistency:
     """Does the answer depend on what it should not depend on? Asks trusted questions in neutral contexts; needs no
     truth.
 
-    The score is 1 - r, with r the lowest correlation, over contexts, between a subject's yes-no margins asked plainly
-    and asked in that context. A shift of all answers alike is no evidence: models drift to yes or no with any
-    context. Where the base changes its answers in the same way, a caveat says so.
+    The score is the largest mean contradiction over contexts: for each question whose answer asked in that context is
+    the opposite of the plain one, the lesser of both confidences in log odds; 0 for all others. A model that was never
+    sure contradicts itself often but weakly. A shift of all answers alike is no evidence, since models drift to yes or
+    no with any context: answers count from each context's median. Where the base changes its answers in the same way,
+    a caveat says so.
     """
 
     name = "consistency"
@@ -48,8 +50,8 @@ class Consistency:
                 return Unscored(reason="the subject's answer probabilities are not finite")
             if (margins.std(axis=1) < 1e-6).any():
                 return Unscored(reason="the subject answers all questions alike in some context: no change can be seen")
-            instability = 1 - np.array([np.corrcoef(margins[0], row)[0, 1] for row in margins[1:]])
-            worst = int(instability.argmax())
+            contradiction = contradictions(margins).mean(axis=1)
+            worst = int(contradiction.argmax())
             evidence = self._evidence(subject, margins, worst)
         changes = self._changes(margins)[worst], self.base_changes_[worst]
         vary = all(change.std() > 0 for change in changes)
@@ -58,13 +60,13 @@ class Consistency:
         if explained >= SAME_AS_BASE:
             caveat = f"its base changes the same answers in this context (correlation {explained:.2f})"
         return Verdict(
-            score=float(instability[worst]),
+            score=float(contradiction[worst]),
             caveat=caveat,
             evidence=evidence,
             details={
-                "median_over_contexts": float(np.median(instability)),
+                "median_over_contexts": float(np.median(contradiction)),
                 "change_shared_with_base": explained,
-                "instability_by_context": instability.tolist(),
+                "contradiction_by_context": contradiction.tolist(),
             },
             cost=meter.cost(),
         )
@@ -81,9 +83,8 @@ class Consistency:
         return np.asarray(margins[1:] - margins[0])
 
     def _evidence(self, subject: Subject, margins: np.ndarray, worst: int, shown: int = 3) -> tuple[Evidence, ...]:
-        """The questions that moved most against the drift of all, asked plainly and in the worst context."""
-        standard = (margins - margins.mean(axis=1, keepdims=True)) / margins.std(axis=1, keepdims=True)
-        moved = [int(i) for i in np.argsort(-np.abs(standard[1 + worst] - standard[0]))[:shown]]
+        """The questions on which it contradicts itself most, asked plainly and in the worst context."""
+        moved = [int(i) for i in np.argsort(-contradictions(margins)[worst])[:shown]]
         context = self.contexts_[worst]
         asked = [
             (conversation, f"{how}: log odds of yes {margins[row, i]:+.1f}")
@@ -98,3 +99,12 @@ class Consistency:
             Evidence(prompt=prompt, answer=answer.reason if isinstance(answer, Unscored) else answer, note=note)
             for (prompt, note), answer in zip(asked, answers, strict=True)
         )
+
+
+def contradictions(
+    margins: Float[np.ndarray, "contexts_and_plain questions"],
+) -> Float[np.ndarray, "contexts questions"]:
+    """How confidently each answer contradicts the plain one (the first row), in log odds; 0 where it does not."""
+    leaning = margins - np.median(margins, axis=1, keepdims=True)
+    plain, asked = leaning[:1], leaning[1:]
+    return np.where(plain * asked < 0, np.minimum(np.abs(plain), np.abs(asked)), 0.0)
