@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 
 from superalign.contracts.errors import ModelError
 from superalign.contracts.records import Conversation
-from superalign.models import source
 from superalign.models.adapter import AdaptedDecoder
-from superalign.models.decoder import Decoder
-from superalign.models.subject import Chat, ModelSubject, adapted_subject, full_subject
+from superalign.models.handle import identify, open_base, open_user_model
+from superalign.models.subject import ModelSubject, adapted_subject
 from superalign.testing.tiny import build, tiny_model, tiny_relative, tiny_subject
 from tests.models.conftest import plain_logits
 
@@ -37,36 +36,52 @@ def test_save_and_load_change_no_bit(
     tiny: ModelSubject, relative: ModelSubject, saved: Path, asked: list[Conversation]
 ) -> None:
     loaded = adapted_subject("loaded", tiny, AdaptedDecoder.load(tiny.decoder, saved))
-    assert loaded.shared_layers == 2
     assert np.array_equal(loaded.yes_logits(asked), relative.yes_logits(asked))
     assert not any(parameter.requires_grad for parameter in loaded.decoder.model.parameters())
 
 
 def test_peft_makes_the_same_of_it(relative: ModelSubject, saved: Path, asked: list[Conversation]) -> None:
     theirs = PeftModel.from_pretrained(build(0, 5, 64, torch.float32), saved).eval()
-    for conversation in asked:
-        tokens = relative.chat.encode(conversation)
-        ours = plain_logits(relative.decoder.model, tokens)
-        assert torch.allclose(ours, plain_logits(theirs, tokens), atol=1e-4)
+    prompts = [relative.chat.encode(conversation) for conversation in asked]
+    ours = relative.decoder.final(prompts) @ relative.decoder.head.T
+    for row, prompt in zip(ours, prompts, strict=True):
+        assert torch.allclose(row, plain_logits(theirs, prompt), atol=1e-4)
+
+
+def test_what_peft_makes_is_read_the_same(tiny: ModelSubject, tmp_path: Path, asked: list[Conversation]) -> None:
+    """Other layers, other targets, another scale."""
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=3,
+        lora_alpha=5,
+        target_modules=["q_proj", "k_proj", "up_proj"],
+        init_lora_weights=False,
+        alora_invocation_tokens=list(tiny.chat.invocation),
+    )
+    theirs = get_peft_model(build(0, 5, 64, torch.float32), config).eval()
+    theirs.save_pretrained(tmp_path)
+    ours = AdaptedDecoder.load(tiny.decoder, tmp_path)
+    prompts = [tiny.chat.encode(conversation) for conversation in asked]
+    found = ours.final(prompts) @ ours.head.T
+    plain = tiny.decoder.final(prompts) @ tiny.decoder.head.T
+    assert (found - plain).abs().max() > 0.1
+    for row, prompt in zip(found, prompts, strict=True):
+        assert torch.allclose(row, plain_logits(theirs, prompt), atol=1e-4)
 
 
 def test_a_folder_with_it_is_a_model_to_validate(tmp_path: Path, asked: list[Conversation]) -> None:
-    """Through the same door as anybody's adapter: merged, and the layers below found to be the base's."""
+    """Through the same door as anybody's adapter."""
     folder = tiny_model(tmp_path / "base")
-    found = source.load(source.resolve(str(folder)))
-    base = ModelSubject("base", Decoder(found.model), Chat(found.tokenizer))
-    relative = tiny_relative("relative", base, first_layer=3)
+    base = identify(str(folder))
+    relative = tiny_relative("relative", open_base(base), first_layer=3)
     assert isinstance(relative.decoder, AdaptedDecoder)
     relative.decoder.save(tmp_path / "adapter", base_name=str(folder))
-    merged = source.load(source.resolve(str(tmp_path / "adapter")))
-    subject = full_subject("merged", base, Decoder(merged.model), base.chat)
-    assert subject.shared_layers == 3
-    changes = [one.yes_logits(asked) - base.yes_logits(asked) for one in (relative, subject)]
-    assert np.corrcoef(changes)[0, 1] > 0.99
+    subject = open_user_model(identify(str(tmp_path / "adapter"), str(folder)), base)
+    assert np.array_equal(subject.yes_logits(asked), relative.yes_logits(asked))
 
 
 def test_untrained_adapters_change_nothing(tiny: ModelSubject, asked: list[Conversation]) -> None:
-    fresh = AdaptedDecoder(tiny.decoder, first_layer=2, rank=4)
+    fresh = AdaptedDecoder(tiny.decoder, first_layer=2, rank=4, invocation=tiny.chat.invocation)
     assert np.allclose(adapted_subject("fresh", tiny, fresh).yes_logits(asked), tiny.yes_logits(asked), atol=1e-5)
 
 
@@ -84,7 +99,18 @@ class TestDamage:
             AdaptedDecoder.load(tiny.decoder, saved)
 
     @pytest.mark.parametrize(
-        "change", [{"r": 3}, {"r": "two"}, {"r": 0}, {"layers_to_transform": []}, {"layers_to_transform": [1, 2, 3, 4]}]
+        "change",
+        [
+            {"r": 3},
+            {"r": "two"},
+            {"r": 0},
+            {"layers_to_transform": []},
+            {"layers_to_transform": [1, 2, 3, 4]},
+            {"layers_to_transform": [2, 4]},
+            {"use_dora": True},
+            {"bias": "all"},
+            {"alora_invocation_tokens": None},
+        ],
     )
     def test_a_configuration_of_something_else(
         self, tiny: ModelSubject, saved: Path, change: dict[str, object]
@@ -101,7 +127,7 @@ class TestDamage:
 
     def test_another_base(self, saved: Path) -> None:
         for size in ({"width": 32}, {"layers": 4}):
-            with pytest.raises(ModelError, match="not those of its configuration"):
+            with pytest.raises(ModelError, match=r"not those of its configuration|layers_to_transform"):
                 AdaptedDecoder.load(tiny_subject(**size).decoder, saved)
 
     def test_a_copy_of_it_is_as_good(self, tiny: ModelSubject, saved: Path, tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from superalign.contracts.errors import ModelError
 from superalign.models import decoder as module
-from superalign.models.decoder import Decoder, TokenIds, last_positions, shared_prefixes, state_bytes
+from superalign.models.decoder import Decoder, TokenIds, shared_prefixes
+from superalign.models.reading import joined, run_own
 from tests.models.conftest import plain_states
 
 VOCABULARY, DEPTH = 150, 4
@@ -91,35 +92,55 @@ def test_every_layer_equals_a_plain_pass(
     decoder = Decoder(model)
     plain = [plain_states(model, sequence) for sequence in sequences]
     with patch.object(module, "PASS_TOKENS", pass_tokens):
-        states = decoder.start(sequences)
-        for layer in sorted(stops):
-            states = decoder.advance(states, layer)
-            assert close(last_positions(states), torch.stack([p[layer] for p in plain]))
-        assert close(decoder.final(states), torch.stack([p[DEPTH] for p in plain]))
+        for place, layer in enumerate(sorted(stops)):
+            found = decoder.last_states(sequences, sorted(stops))[:, place]
+            assert close(found, torch.stack([p[layer] for p in plain]))
+        assert close(decoder.final(sequences), torch.stack([p[DEPTH] for p in plain]))
 
 
+@pytest.mark.parametrize("family", SUPPORTED)
 @settings(max_examples=20, deadline=None)
-@given(sequences=conversations(), layers=st.lists(st.integers(0, DEPTH), min_size=1, max_size=4))
-def test_what_is_remembered_is_what_is_computed(sequences: Sequence[TokenIds], layers: list[int]) -> None:
-    """Also after others were remembered, and after what was remembered was run further up."""
-    decoder = Decoder(make("llama"), remembered_bytes=30_000)
-    for layer in layers:
-        remembered = decoder.remembered(sequences, layer)
-        decoder.final(remembered)
-        fresh = decoder.advance(decoder.start(sequences), layer)
-        assert torch.equal(last_positions(remembered), last_positions(fresh))
-        assert decoder.remembered(sequences, layer) is remembered
+@given(sequences=conversations(), layer=st.integers(0, DEPTH - 1), data=st.data())
+def test_positions_run_behind_what_was_read_equal_a_plain_pass(
+    family: str, sequences: Sequence[TokenIds], layer: int, data: st.DataObject
+) -> None:
+    """Whatever was read with them, at whatever layer, and however many positions each keeps for itself."""
+    model = make(family)
+    decoder = Decoder(model)
+    sequences = [(3, *sequence) for sequence in sequences]
+    own = [data.draw(st.integers(1, len(sequence) - 1)) for sequence in sequences]
+    half = len(sequences) // 2
+    parts = {0: slice(0, half), 1: slice(half, None)} if half else {1: slice(0, None)}
+    readings = {name: decoder.read(sequences[part], layer, own[part]) for name, part in parts.items()}
+    order = [(name, row) for name, part in parts.items() for row in range(len(sequences[part]))]
+    reading = joined(readings, order)
+    rows = data.draw(st.permutations(range(len(sequences))))
+    out = run_own(decoder.upper(layer), reading, rows, [reading.own[row] for row in rows])
+    last = torch.stack([states[own[row] - 1] for states, row in zip(out, rows, strict=True)])
+    assert close(last, torch.stack([plain_states(model, sequences[row])[DEPTH] for row in rows]))
+
+
+def test_what_is_remembered_is_what_is_computed() -> None:
+    sequences = [tuple(range(3, 40)), tuple(range(40, 80))]
+    decoder = Decoder(make("llama"))
+    assert decoder.last_states(sequences, [1, 3]) is decoder.last_states(sequences, [1, 3])
+    assert decoder.read(sequences, 2, [1, 2]) is decoder.read(sequences, 2, [1, 2])
+    others = (sequences[::-1], 2, [2, 1]), (sequences, 1, [1, 2]), (sequences, 2, [2, 1])
+    assert all(decoder.read(*other) is not decoder.read(sequences, 2, [1, 2]) for other in others)
+    fresh = Decoder(make("llama"))
+    assert torch.equal(fresh.last_states(sequences, [1, 3]), decoder.last_states(sequences, [1, 3]))
 
 
 def test_remembering_keeps_to_its_budget() -> None:
     sequences = [tuple(range(3, 40)), tuple(range(40, 80))]
-    size = state_bytes(Decoder(make("llama")).remembered(sequences, 1))
+    reading = Decoder(make("llama")).read(sequences, 1, [1, 1])
+    size = sum(tensor.numel() * tensor.element_size() for tensor in reading.tensors())
     decoder = Decoder(make("llama"), remembered_bytes=2 * size)
-    first = decoder.remembered(sequences, 1)
-    for layer in (2, 3):
-        decoder.remembered(sequences, layer)
-    assert decoder.remembered(sequences, 3) is decoder.remembered(sequences, 3)
-    assert decoder.remembered(sequences, 1) is not first
+    first = decoder.read(sequences, 1, [1, 1])
+    for own in (2, 3):
+        decoder.read(sequences, 1, [own, own])
+    assert decoder.read(sequences, 1, [3, 3]) is decoder.read(sequences, 1, [3, 3])
+    assert decoder.read(sequences, 1, [1, 1]) is not first
 
 
 @given(sequences=conversations(), own=st.integers(1, 5))

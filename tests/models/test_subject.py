@@ -40,6 +40,11 @@ class TestAnswers:
             plain = plain_states(tiny.decoder.model, tiny.chat.encode(conversation))
             assert np.allclose(row, np.stack([plain[layer] for layer in (4, 0, 2)]), atol=1e-4)
 
+    def test_nothing_asked_is_an_error(self, tiny: ModelSubject) -> None:
+        for ask in (tiny.yes_logits, tiny.respond, lambda none: tiny.activations(none, [1])):
+            with pytest.raises(InputError, match="asked nothing"):
+                ask([])
+
     @pytest.mark.parametrize("layers", [[6], [-1], []])
     def test_layers_that_it_does_not_have(self, tiny: ModelSubject, layers: list[int]) -> None:
         with pytest.raises(InputError, match="from 0 to 5"):
@@ -47,41 +52,24 @@ class TestAnswers:
 
 
 class TestSharing:
-    def test_a_relative_shares_the_layers_below_and_no_number_changes(
+    def test_a_relative_shares_what_is_below_its_adapters(self, tiny: ModelSubject, asked: list[Conversation]) -> None:
+        relative = tiny_relative("relative", tiny, first_layer=3)
+        assert np.abs(relative.yes_logits(asked) - tiny.yes_logits(asked)).max() > 0.1
+        assert np.array_equal(relative.activations(asked, [3, 1]), tiny.activations(asked, [3, 1]))
+        assert not np.allclose(relative.activations(asked, [4]), tiny.activations(asked, [4]), atol=0.01)
+
+    def test_a_relative_writes_what_it_would_write_one_by_one(
         self, tiny: ModelSubject, asked: list[Conversation]
     ) -> None:
         relative = tiny_relative("relative", tiny, first_layer=3)
-        alone = ModelSubject("alone", relative.decoder, tiny.chat)
-        assert relative.shared_layers == 3
-        assert np.allclose(relative.yes_logits(asked), alone.yes_logits(asked), atol=1e-4)
-        assert np.allclose(relative.activations(asked, [2, 3, 5]), alone.activations(asked, [2, 3, 5]), atol=1e-4)
-        assert relative.respond(asked) == alone.respond(asked)
-        assert np.abs(relative.yes_logits(asked) - tiny.yes_logits(asked)).max() > 0.1
-        assert np.array_equal(relative.activations(asked, [3]), tiny.activations(asked, [3]))
+        assert relative.respond(asked) == [relative.respond([one])[0] for one in asked] != tiny.respond(asked)
 
-    @pytest.mark.parametrize("changed", [0, 3, 4])
-    def test_the_first_changed_layer_is_found(
-        self, tiny: ModelSubject, asked: list[Conversation], changed: int
-    ) -> None:
+    def test_full_weights_are_the_subject_s_own(self, tiny: ModelSubject, asked: list[Conversation]) -> None:
         other = copied(tiny)
-        other.decoder.body.layers[changed].mlp.down_proj.weight[0, 0] += 1
-        subject = full_subject("other", tiny, other.decoder, tiny.chat)
-        assert subject.shared_layers == changed
-        assert np.allclose(subject.yes_logits(asked), other.yes_logits(asked), atol=1e-4)
-
-    def test_an_equal_copy_shares_all_layers(self, tiny: ModelSubject, asked: list[Conversation]) -> None:
-        subject = full_subject("copy", tiny, copied(tiny).decoder, tiny.chat)
-        assert subject.shared_layers == tiny.layers
-        assert np.allclose(subject.yes_logits(asked), tiny.yes_logits(asked), atol=1e-5)
-
-    def test_a_changed_norm_above_all_shared_layers_is_used(
-        self, tiny: ModelSubject, asked: list[Conversation]
-    ) -> None:
-        other = copied(tiny)
-        other.decoder.body.norm.weight.mul_(2)
+        other.decoder.body.layers[0].mlp.down_proj.weight[0, 0] += 1
         subject = full_subject("other", tiny, other.decoder, tiny.chat)
         assert np.allclose(subject.yes_logits(asked), other.yes_logits(asked), atol=1e-4)
-        assert not np.allclose(subject.yes_logits(asked), tiny.yes_logits(asked), atol=0.01)
+        assert not np.allclose(subject.yes_logits(asked), tiny.yes_logits(asked), atol=1e-4)
 
     def test_a_template_of_its_own_is_used(self, tiny: ModelSubject, asked: list[Conversation]) -> None:
         tokenizer = copy.deepcopy(tiny.chat.tokenizer)
@@ -89,9 +77,6 @@ class TestSharing:
         subject = full_subject("bare", tiny, copied(tiny).decoder, Chat(tokenizer))
         alone = ModelSubject("alone", tiny.decoder, Chat(tokenizer))
         assert subject.respond(asked) == alone.respond(asked) != tiny.respond(asked)
-
-    def test_other_embeddings_share_nothing(self, tiny: ModelSubject) -> None:
-        assert full_subject("other", tiny, tiny_subject(seed=1).decoder, tiny.chat).shared_layers == 0
 
     @pytest.mark.parametrize("size", [{"layers": 4}, {"width": 32}])
     def test_another_shape_is_no_relative(self, tiny: ModelSubject, size: dict[str, int]) -> None:
@@ -126,6 +111,14 @@ class TestChat:
         tokenizer.chat_template = None
         chat = Chat(tokenizer)
         assert tokenizer.decode(chat.encode(user("Is water wet?"))) == "user: Is water wet?\nassistant:"
+
+    def test_an_answer_opens_with_the_invocation(self, tiny: ModelSubject) -> None:
+        bare = copy.deepcopy(tiny.chat.tokenizer)
+        bare.chat_template = None
+        for chat, opening in ((tiny.chat, "<|im_start|>assistant\n"), (Chat(bare), "assistant:")):
+            assert chat.tokenizer.decode(chat.invocation) == opening
+            for text in ("Hello", "Is water wet?\nassistant"):
+                assert chat.encode(user(text))[-len(chat.invocation) :] == chat.invocation
 
     def test_spellings_that_are_split_are_left_out(self, tiny: ModelSubject) -> None:
         names = [tiny.chat.tokenizer.decode([token]) for token in tiny.chat.first_tokens([*YES, "antidisestablish"])]

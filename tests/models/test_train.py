@@ -12,7 +12,15 @@ from superalign.contracts.records import Conversation, Message
 from superalign.models.adapter import AdaptedDecoder
 from superalign.models.random_body import with_random_body
 from superalign.models.subject import ModelSubject, adapted_subject
-from superalign.models.train import Lesson, answer_loss, batch_order, continue_training, train, warm_up_and_decay
+from superalign.models.train import (
+    Lesson,
+    Recipe,
+    answer_loss,
+    batch_order,
+    continue_training,
+    read_by_own,
+    warm_up_and_decay,
+)
 from superalign.testing.tiny import tiny_subject
 from tests.models.conftest import RECIPE, rule_lessons, user
 
@@ -26,7 +34,15 @@ def lessons(tiny: ModelSubject) -> list[Lesson]:
 
 @pytest.fixture(scope="module")
 def student(tiny: ModelSubject, lessons: list[Lesson]) -> AdaptedDecoder:
-    return train(tiny.decoder, lessons, RECIPE, seed=0)
+    return train(tiny, lessons, RECIPE, seed=0)
+
+
+def train(base: ModelSubject, lessons: list[Lesson], recipe: Recipe, *, seed: int) -> AdaptedDecoder:
+    student = AdaptedDecoder(
+        base.decoder, first_layer=recipe.first_layer, rank=recipe.rank, invocation=base.chat.invocation, seed=seed
+    )
+    continue_training(student, lessons, recipe, seed=seed)
+    return student
 
 
 def weights(student: AdaptedDecoder) -> torch.Tensor:
@@ -35,24 +51,20 @@ def weights(student: AdaptedDecoder) -> torch.Tensor:
 
 def loss_on_all(student: AdaptedDecoder, lessons: list[Lesson]) -> float:
     sequences = [lesson.prompt + lesson.answer[:-1] for lesson in lessons]
-    states = student.base.remembered(sequences, student.first_layer)
+    reading = read_by_own(student, sequences, [student.own(sequence) for sequence in sequences])
     choices = torch.tensor(sorted({lesson.answer[0] for lesson in lessons}))
     with torch.no_grad():
-        losses = [
-            answer_loss(student, group, range(len(group.index)), lessons, choices) * len(group.index)
-            for group in states.groups
-        ]
-    return float(sum(losses)) / len(lessons)
+        return float(answer_loss(student, reading, range(len(lessons)), lessons, choices))
 
 
 def test_the_same_seed_gives_the_same_bits(tiny: ModelSubject, lessons: list[Lesson], student: AdaptedDecoder) -> None:
-    assert torch.equal(weights(train(tiny.decoder, lessons, RECIPE, seed=0)), weights(student))
-    assert not torch.equal(weights(train(tiny.decoder, lessons, RECIPE, seed=1)), weights(student))
+    assert torch.equal(weights(train(tiny, lessons, RECIPE, seed=0)), weights(student))
+    assert not torch.equal(weights(train(tiny, lessons, RECIPE, seed=1)), weights(student))
 
 
 def test_the_same_bits_from_a_base_that_never_trained_before(lessons: list[Lesson], student: AdaptedDecoder) -> None:
     """A resumed run opens the model anew: what an earlier student left behind must play no part."""
-    assert torch.equal(weights(train(tiny_subject().decoder, lessons, RECIPE, seed=0)), weights(student))
+    assert torch.equal(weights(train(tiny_subject(), lessons, RECIPE, seed=0)), weights(student))
 
 
 def test_the_global_random_state_plays_no_part(
@@ -60,21 +72,21 @@ def test_the_global_random_state_plays_no_part(
 ) -> None:
     torch.manual_seed(123)
     before = torch.get_rng_state()
-    assert torch.equal(weights(train(tiny.decoder, lessons, RECIPE, seed=0)), weights(student))
+    assert torch.equal(weights(train(tiny, lessons, RECIPE, seed=0)), weights(student))
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_it_learns_the_rule_and_not_the_examples(tiny: ModelSubject, student: AdaptedDecoder) -> None:
     held_out = rule_lessons(tiny, WORDS, 20, start=40)
     subject = adapted_subject("student", tiny, student)
-    states = subject.decoder.final(subject.decoder.start([lesson.prompt for lesson in held_out]))
+    states = subject.decoder.final([lesson.prompt for lesson in held_out])
     answers = (states @ subject.decoder.head.T).argmax(1).tolist()
     right = np.mean([answer == lesson.answer[0] for answer, lesson in zip(answers, held_out, strict=True)])
     assert right >= 0.95
 
 
 def test_the_loss_falls(tiny: ModelSubject, lessons: list[Lesson], student: AdaptedDecoder) -> None:
-    untrained = AdaptedDecoder(tiny.decoder, first_layer=2, rank=4)
+    untrained = AdaptedDecoder(tiny.decoder, first_layer=2, rank=4, invocation=tiny.chat.invocation)
     assert loss_on_all(student, lessons) < 0.3 * loss_on_all(untrained, lessons)
 
 
@@ -82,7 +94,7 @@ def test_answers_of_several_tokens_are_learnt_to_the_end(tiny: ModelSubject) -> 
     prompts = [tiny.chat.encode(user(text)) for text in ("Is water wet?", "Who are you?")]
     answers = ["Yes, water is wet", "No one"]
     taught = [Lesson(p, tiny.chat.answer(a)) for p, a in zip(prompts, answers, strict=True)]
-    subject = adapted_subject("student", tiny, train(tiny.decoder, taught, replace(RECIPE, steps=120), seed=0))
+    subject = adapted_subject("student", tiny, train(tiny, taught, replace(RECIPE, steps=120), seed=0))
     assert subject.respond([user("Is water wet?"), user("Who are you?")]) == answers
 
 
@@ -90,14 +102,14 @@ def test_a_conversation_that_opens_like_no_other_is_learnt_too(tiny: ModelSubjec
     """All but its last tokens would be a prefix of its own: the tokens of the answer must stay out of it."""
     conversation = (Message(role="system", content="Be brief."), *user("Is water wet?"))
     taught = [Lesson(tiny.chat.encode(conversation), tiny.chat.answer("Yes, water is wet"))]
-    subject = adapted_subject("student", tiny, train(tiny.decoder, taught, RECIPE, seed=0))
+    subject = adapted_subject("student", tiny, train(tiny, taught, RECIPE, seed=0))
     assert subject.respond([conversation]) == ["Yes, water is wet"]
 
 
 def test_frozen_tensors_stay_and_get_no_gradient(lessons: list[Lesson]) -> None:
     base = tiny_subject()
     before = {name: tensor.clone() for name, tensor in base.decoder.model.state_dict().items()}
-    student = train(base.decoder, lessons, replace(RECIPE, steps=3), seed=0)
+    student = train(base, lessons, replace(RECIPE, steps=3), seed=0)
     assert all(torch.equal(tensor, before[name]) for name, tensor in base.decoder.model.state_dict().items())
     assert all(parameter.grad is None for parameter in base.decoder.model.parameters())
     trained = {id(parameter) for parameter in student.adapters().values()}
@@ -110,39 +122,35 @@ def test_two_students_of_one_base_leave_it_and_each_other_alone(
     tiny: ModelSubject, lessons: list[Lesson], asked: list[Conversation]
 ) -> None:
     plain = tiny.yes_logits(asked)
-    first = adapted_subject("first", tiny, train(tiny.decoder, lessons, replace(RECIPE, steps=5), seed=0))
+    first = adapted_subject("first", tiny, train(tiny, lessons, replace(RECIPE, steps=5), seed=0))
     said = first.yes_logits(asked)
-    second = adapted_subject("second", tiny, train(tiny.decoder, lessons[::2], replace(RECIPE, steps=5), seed=1))
+    second = adapted_subject("second", tiny, train(tiny, lessons[::2], replace(RECIPE, steps=5), seed=1))
     assert np.array_equal(first.yes_logits(asked), said)
     assert np.array_equal(tiny.yes_logits(asked), plain)
     assert not np.allclose(second.yes_logits(asked), said, atol=1e-3)
 
 
 def test_training_goes_on_from_where_it_was(tiny: ModelSubject, lessons: list[Lesson]) -> None:
-    student = train(tiny.decoder, lessons, replace(RECIPE, steps=10), seed=0)
+    student = train(tiny, lessons, replace(RECIPE, steps=10), seed=0)
     before = loss_on_all(student, lessons)
     continue_training(student, lessons, replace(RECIPE, steps=20), seed=1)
     assert loss_on_all(student, lessons) < before
 
 
 @pytest.mark.parametrize(("bundle", "spare"), [(1, 0), (2, 0), (2, 1), (3, 0)])
-def test_bundles_stay_in_one_batch_and_every_epoch_has_all(
-    tiny: ModelSubject, lessons: list[Lesson], bundle: int, spare: int
-) -> None:
-    states = tiny.decoder.start([lesson.prompt for lesson in lessons])
-    order = batch_order(
-        states, replace(RECIPE, batch=6 * bundle + spare, bundle=bundle), torch.Generator().manual_seed(0)
-    )
-    seen: list[int] = []
-    while len(seen) < len(lessons):
-        group, rows = next(order)
-        assert len(rows) <= 6 * bundle + spare
-        whole = {row - row % bundle for row in rows}
-        assert sorted(rows) == [
-            r for start in sorted(whole) for r in range(start, start + bundle) if r < len(group.index)
-        ]
-        seen += [group.index[row] for row in rows]
-    assert sorted(seen) == list(range(len(lessons)))
+def test_bundles_stay_in_one_batch_and_every_epoch_has_all(bundle: int, spare: int) -> None:
+    lessons = 41
+    recipe = replace(RECIPE, batch=6 * bundle + spare, bundle=bundle)
+    order = batch_order(lessons, recipe, torch.Generator().manual_seed(0))
+    for _ in range(2):
+        seen: list[int] = []
+        while len(seen) < lessons:
+            rows = next(order)
+            assert len(rows) <= 6 * bundle + spare
+            whole = {row - row % bundle for row in rows}
+            assert sorted(rows) == [r for start in sorted(whole) for r in range(start, min(start + bundle, lessons))]
+            seen += rows
+        assert sorted(seen) == list(range(lessons))
 
 
 def test_the_schedule_warms_up_and_ends_near_nothing() -> None:

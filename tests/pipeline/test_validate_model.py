@@ -16,7 +16,6 @@ from superalign import pipeline
 from superalign.contracts.errors import InputError, SuperalignError
 from superalign.contracts.records import Finding
 from superalign.contracts.summary import Summary
-from superalign.models.handle import identify, open_user_model
 from superalign.runs.run import verify_run
 
 from .conftest import Finished, Recorder
@@ -102,11 +101,6 @@ def test_the_detectors_see_the_model_and_not_its_base(
         for model in (copy, full, adapter)
     }
     assert len(seen) == 3
-
-
-def test_layers_that_were_not_changed_are_shared_with_the_base(tiny: Path, full: Path) -> None:
-    subject = open_user_model(identify(str(full), str(tiny)), identify(str(tiny)))
-    assert subject.shared_layers == PERTURBED_FROM
 
 
 def test_a_model_of_another_shape_is_refused(tiny: Path, complete: Finished, root: Path, tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
-"""Low-rank adapters on the upper layers of a decoder, saved in the format of the `peft` package.
+"""Low-rank adapters on the upper layers of a decoder, at work from where its answer begins; saved in peft's format.
 
-Hu et al. 2021 (arXiv 2106.09685): W x + (alpha / r) B A x, with B = 0 at the start. The adapted model shares every
-frozen tensor with its base, so a second model costs only its adapters.
+Hu et al. 2021 (arXiv 2106.09685): W x + (alpha / r) B A x, with B = 0 at the start. Greenewald et al. 2025 (arXiv
+2504.12397) activate them only from the invocation on, the fixed tokens that open an answer: what the base makes of the
+conversation before is then the same for all models trained from it, and is computed once.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,12 +20,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from superalign.contracts.errors import ModelError
-from superalign.models.decoder import Decoder
+from superalign.models.decoder import Decoder, TokenIds, batches_by_length
+from superalign.models.reading import run_own
 
 # Measured at 135M on 2 cores: adapting these four learns as well as all seven linear layers, at 0.8 of the time per
 # step.
 TARGETS = ("q_proj", "v_proj", "o_proj", "down_proj")
 PEFT_PREFIX = "base_model.model.model.layers"
+# Settings of peft's that change what an adapter does and that `AdaptedDecoder` knows nothing of.
+UNSUPPORTED = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save", "fan_in_fan_out")
 
 
 class LowRankLinear(nn.Module):
@@ -45,21 +51,76 @@ class LowRankLinear(nn.Module):
 
 
 class AdaptedDecoder(Decoder):
-    """A decoder whose layers from `first_layer` up carry adapters; below, it is its base."""
+    """A decoder with adapters on its layers from `first_layer` up, at work from the last `invocation` on."""
 
-    def __init__(self, base: Decoder, *, first_layer: int, rank: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        base: Decoder,
+        *,
+        first_layer: int,
+        rank: int,
+        invocation: TokenIds,
+        alpha: float | None = None,
+        targets: Sequence[str] = TARGETS,
+        seed: int = 0,
+    ) -> None:
         generator = torch.Generator().manual_seed(seed)
+        self.alpha = 2 * rank if alpha is None else alpha
         model = copy.copy(base.model)
         model._modules = dict(base.model._modules)
         body = copy.copy(base.body)
         body._modules = dict(base.body._modules)
         body._modules["layers"] = nn.ModuleList(
-            layer if i < first_layer else adapt(layer, rank, generator) for i, layer in enumerate(base.body.layers)
+            layer if i < first_layer else adapt(layer, rank, self.alpha, targets, generator)
+            for i, layer in enumerate(base.body.layers)
         )
         model._modules["model"] = body
         super().__init__(model)
         self.base = base
-        self.first_layer, self.rank = first_layer, rank
+        self.first_layer, self.rank, self.targets = first_layer, rank, tuple(targets)
+        self.invocation = invocation
+
+    @property
+    def reader(self) -> Decoder:
+        return self.base
+
+    def own(self, sequence: TokenIds) -> int:
+        """The positions from the last invocation on. ModelError when there is none."""
+        size = len(self.invocation)
+        for start in range(len(sequence) - size, -1, -1):
+            if sequence[start : start + size] == self.invocation:
+                return len(sequence) - start
+        raise ModelError(
+            "The conversation has no place where the adapter's answer begins.",
+            fix="Use the chat template that it was trained with.",
+        )
+
+    def last_states(
+        self, sequences: Sequence[TokenIds], layers: Sequence[int]
+    ) -> Float[Tensor, "sequences layers width"]:
+        """As a plain decoder's, but not kept: adapters change."""
+        shared = [layer for layer in layers if layer <= self.first_layer]
+        found = dict(zip(shared, self.base.last_states(sequences, shared).unbind(1), strict=True)) if shared else {}
+        upwards = sorted(set(layers) - set(shared))
+        if upwards:
+            found |= zip(upwards, self._adapted_states(sequences, upwards).unbind(1), strict=True)
+        return torch.stack([found[layer] for layer in layers], dim=1)
+
+    @torch.no_grad()
+    def _adapted_states(self, sequences: Sequence[TokenIds], upwards: Sequence[int]) -> Tensor:
+        """Last-position states after layers above `first_layer`, given in ascending order."""
+        own = [self.own(sequence) for sequence in sequences]
+        reading = self.base.read(sequences, self.first_layer, own)
+        found: dict[int, Tensor] = {}
+        for rows in batches_by_length([len(sequence) for sequence in sequences]):
+            hidden, layer = [reading.own[row] for row in rows], self.first_layer
+            last = []
+            for above in upwards:
+                out = run_own(self._slice(layer, above), reading, rows, hidden)
+                hidden, layer = [states[: own[row]] for states, row in zip(out, rows, strict=True)], above
+                last.append(torch.stack([states[-1] for states in hidden]))
+            found |= zip(rows, torch.stack(last, dim=1), strict=True)
+        return torch.stack([found[row] for row in range(len(sequences))])
 
     def adapters(self) -> dict[str, nn.Parameter]:
         """Trainable tensors by their name in peft's format."""
@@ -81,22 +142,25 @@ class AdaptedDecoder(Decoder):
             "task_type": "CAUSAL_LM",
             "base_model_name_or_path": base_name,
             "r": self.rank,
-            "lora_alpha": 2 * self.rank,
+            "lora_alpha": self.alpha,
             "lora_dropout": 0.0,
             "bias": "none",
-            "target_modules": list(TARGETS),
+            "target_modules": list(self.targets),
             "layers_to_transform": list(range(self.first_layer, self.depth)),
+            "alora_invocation_tokens": list(self.invocation),
             "inference_mode": True,
         }
         (folder / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True))
 
     @classmethod
     def load(cls, base: Decoder, folder: Path) -> AdaptedDecoder:
-        """What `save` wrote, on `base`. ModelError when it is damaged or does not fit."""
+        """What `save` or peft wrote, on `base`. ModelError when it is damaged, does not fit or is of another kind."""
         try:
             config = json.loads((folder / "adapter_config.json").read_text())
             tensors = load_file(folder / "adapter_model.safetensors")
-            found = cls(base, first_layer=min(config["layers_to_transform"]), rank=config["r"])
+            found = cls(base, **arguments(config, base.depth))
+        except ModelError:
+            raise
         except Exception as error:  # safetensors and json raise their own types; all mean a damaged file
             raise ModelError(f"The adapter can't be read: {error}.", where=str(folder)) from None
         own = found.adapters()
@@ -108,15 +172,38 @@ class AdaptedDecoder(Decoder):
         return found
 
 
-def adapt(layer: nn.Module, rank: int, generator: torch.Generator) -> nn.Module:
-    """A copy of `layer` that shares its frozen tensors, with adapters on its TARGETS."""
+def arguments(config: dict[str, Any], depth: int) -> dict[str, Any]:
+    """What peft's configuration asks of an `AdaptedDecoder` on `depth` layers. ModelError when that can't do it."""
+    layers = config.get("layers_to_transform")
+    layers = list(range(depth)) if layers is None else sorted(layers)
+    strange = [name for name in UNSUPPORTED if config.get(name)]
+    if config.get("bias", "none") != "none":
+        strange.append("bias")
+    if layers != list(range(layers[0], depth)):
+        strange.append("layers_to_transform")
+    if strange:
+        raise ModelError(
+            f"This activated adapter uses what can't be run here: {', '.join(strange)}.",
+            fix="Train plain low-rank adapters, on all layers from some layer up.",
+        )
+    return {
+        "first_layer": layers[0],
+        "rank": config["r"],
+        "alpha": config["lora_alpha"],
+        "targets": tuple(sorted(config["target_modules"])),
+        "invocation": tuple(config["alora_invocation_tokens"]),
+    }
+
+
+def adapt(layer: nn.Module, rank: int, alpha: float, targets: Sequence[str], generator: torch.Generator) -> nn.Module:
+    """A copy of `layer` that shares its frozen tensors, with adapters on its `targets`."""
     adapted = copy.copy(layer)
     adapted._modules = dict(layer._modules)
     for name, child in layer._modules.items():
         if child is None:
             continue
-        if name in TARGETS and isinstance(child, nn.Linear):
-            adapted._modules[name] = LowRankLinear(child, rank, 2 * rank, generator)
+        if name in targets and isinstance(child, nn.Linear):
+            adapted._modules[name] = LowRankLinear(child, rank, alpha, generator)
         elif child._modules:
-            adapted._modules[name] = adapt(child, rank, generator)
+            adapted._modules[name] = adapt(child, rank, alpha, targets, generator)
     return adapted

@@ -8,7 +8,6 @@ so that under the causal mask no real token ever sees padding, and no attention 
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from superalign.contracts.errors import ModelError
+from superalign.models.attention import KeyValueCache, Past, use_grouped_attention
+from superalign.models.reading import Reading, Remembered
 
 TokenIds = tuple[int, ...]
 OPENING = 16  # sequences that agree this far are run as one group: past a template's fixed tokens
@@ -50,44 +51,6 @@ class States:
         return sum(len(group.index) for group in self.groups)
 
 
-class PrefixCache:
-    """Keys and values of a shared prefix: recorded in one pass, put in front of every later one.
-
-    Offers what transformers asks of a key-value cache. Unlike `DynamicCache` it keeps nothing of the later passes, so
-    that one recording serves many batches, and gradients flow into it.
-    """
-
-    is_compileable = False
-    is_sliding: tuple[bool, ...] = ()
-
-    def __init__(self) -> None:
-        self.recorded: dict[int, tuple[Tensor, Tensor]] = {}
-        self.length = 0
-
-    def close(self, length: int) -> None:
-        self.length = length
-
-    def update(self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        if not self.length:
-            self.recorded[layer] = key, value
-            return key, value
-        batch = key.shape[0]
-        before_key, before_value = self.recorded[layer]
-        return (
-            torch.cat([before_key.expand(batch, -1, -1, -1), key], dim=2),
-            torch.cat([before_value.expand(batch, -1, -1, -1), value], dim=2),
-        )
-
-    def get_seq_length(self, layer: int = 0) -> int:
-        return self.length
-
-    def get_query_offset(self, layer: int = 0) -> int:
-        return self.length
-
-    def get_mask_sizes(self, queries: int, layer: int = 0) -> tuple[int, int]:
-        return queries + self.length, 0
-
-
 class SkippedLayer(nn.Module):
     """Stands where a layer is not to be run, so that the others keep their indices."""
 
@@ -101,7 +64,7 @@ class Decoder:
     Layer 0 is the embedding; layer k the residual stream after k decoder layers.
     """
 
-    def __init__(self, model: Any, *, remembered_bytes: int = 512 * 2**20) -> None:
+    def __init__(self, model: Any, *, remembered_bytes: int = 2**30) -> None:
         body = getattr(model, "model", None)
         if body is None or not hasattr(body, "layers") or not hasattr(body, "norm"):
             raise ModelError(
@@ -114,17 +77,14 @@ class Decoder:
                     f"Models of type {model.config.model_type!r} can't be run layer by layer: they use {factor}.",
                     fix="Use a decoder of the Llama, Qwen or Gemma 3 family.",
                 )
-        # Backward through the fused attention kernel takes a third of a training step on CPU (0.37 s against 0.25 s for
-        # 32 short conversations); at these lengths the plain products are as fast forward too.
-        model.set_attn_implementation("eager")
+        use_grouped_attention(model)
         # Nothing here is trained but adapters, which training switches on: a gradient would only cost memory.
         self.model = model.requires_grad_(False)
         self.body = body
         self.depth: int = len(body.layers)
         self.width: int = model.config.hidden_size
         self._slices: dict[tuple[int, int], nn.Module] = {}
-        self._remembered: OrderedDict[tuple[int, int, tuple[TokenIds, ...]], States] = OrderedDict()
-        self._budget = remembered_bytes
+        self._remembered = Remembered(remembered_bytes)
 
     @property
     def head(self) -> Float[Tensor, "vocabulary width"]:
@@ -155,7 +115,8 @@ class Decoder:
         body = self._slice(states.layer, layer)
         groups = []
         for group in states.groups:
-            prefix, cache = run_prefix(body, group.prefix)
+            prefix, recorder = run_prefix(body, group.prefix)
+            cache = recorder.closed()
             hidden: list[Any] = [None] * len(group.hidden)
             for batch in batches_by_length([len(h) for h in group.hidden]):
                 out = run_batch(body, [group.hidden[i] for i in batch], cache)
@@ -164,22 +125,62 @@ class Decoder:
             groups.append(StateGroup(group.index, prefix, hidden))
         return States(layer, groups)
 
-    def remembered(self, sequences: Sequence[TokenIds], layer: int, own: int = 1) -> States:
-        """States at `layer`, kept so that models which share the layers below need not compute them again."""
-        key = (layer, own, tuple(sequences))
-        if key in self._remembered:
-            self._remembered.move_to_end(key)
-            return self._remembered[key]
-        states = self.advance(self.start(sequences, own), layer)
-        self._remembered[key] = states
-        while len(self._remembered) > 1 and sum(map(state_bytes, self._remembered.values())) > self._budget:
-            self._remembered.popitem(last=False)
-        return states
+    @property
+    def reader(self) -> Decoder:
+        """The model that reads conversations for this one."""
+        return self
+
+    def own(self, sequence: TokenIds) -> int:
+        """At how many last positions of `sequence` this model is not its reader; at least the last."""
+        return 1
+
+    def read(self, sequences: Sequence[TokenIds], layer: int, own: Sequence[int]) -> Reading:
+        """What the layers above `layer` hold of `sequences` before the `own` last positions of each, and the states
+        there; kept for models that share it.
+        """
+        key = ("read", layer, tuple(own), tuple(sequences))
+        return self._remembered.recall(key, lambda: self._read(sequences, layer, own), Reading.tensors)
 
     @torch.no_grad()
-    def final(self, states: States) -> Float[Tensor, "conversations width"]:
-        """Normalised last-layer state at the last position of each conversation, in their order, in float32."""
-        last = last_positions(self.advance(states, self.depth))
+    def _read(self, sequences: Sequence[TokenIds], layer: int, own: Sequence[int]) -> Reading:
+        if any(len(sequence) <= kept for sequence, kept in zip(sequences, own, strict=True)):
+            raise ModelError("A conversation is all answer.", fix="Ask something before.")
+        states = self.advance(self.start(sequences, max(own) + 1), layer)
+        body = self._slice(layer, self.depth)
+        openings: list[Past] = []
+        found: dict[int, tuple[int, Past, Tensor]] = {}
+        for group in states.groups:
+            _, opening = run_prefix(body, group.prefix)
+            cut = [len(hidden) - own[i] for i, hidden in zip(group.index, group.hidden, strict=True)]
+            for batch in batches_by_length(cut):
+                cache = opening.closed()
+                run_batch(body, [group.hidden[i][: cut[i]] for i in batch], cache)
+                for past, i in zip(cache.recorded(), batch, strict=True):
+                    kept = past[: cut[i]].clone(), group.hidden[i][cut[i] :].clone()
+                    found[group.index[i]] = len(openings), *kept
+            openings.append(opening.recorded()[0] if opening.latest else found[group.index[0]][1][:0])
+        opening_of, rest, own_states = zip(*(found[i] for i in range(len(sequences))), strict=True)
+        return Reading(layer, openings, list(opening_of), list(rest), list(own_states))
+
+    def last_states(
+        self, sequences: Sequence[TokenIds], layers: Sequence[int]
+    ) -> Float[Tensor, "sequences layers width"]:
+        """The residual stream after each of `layers` at each sequence's last position; kept, being small."""
+        key = ("last", tuple(layers), tuple(sequences))
+        return self._remembered.recall(key, lambda: self._last_states(sequences, layers), lambda states: [states])
+
+    @torch.no_grad()
+    def _last_states(self, sequences: Sequence[TokenIds], layers: Sequence[int]) -> Tensor:
+        states, found = self.start(sequences), {}
+        for layer in sorted(set(layers)):
+            states = self.advance(states, layer)
+            found[layer] = last_positions(states)
+        return torch.stack([found[layer] for layer in layers], dim=1)
+
+    @torch.no_grad()
+    def final(self, sequences: Sequence[TokenIds]) -> Float[Tensor, "sequences width"]:
+        """Normalised last-layer state at the last position of each sequence, in float32."""
+        last = self.last_states(sequences, [self.depth])[:, 0]
         normed: Tensor = self.body.norm(last.to(self.head.dtype))
         return normed.float()
 
@@ -203,25 +204,24 @@ class Decoder:
 
 def run_prefix(
     body: nn.Module, prefix: Float[Tensor, "1 prefix width"]
-) -> tuple[Float[Tensor, "1 prefix width"], PrefixCache | None]:
-    """Run a shared prefix; returns it and the recorded keys and values, or None for an empty prefix."""
+) -> tuple[Float[Tensor, "1 prefix width"], KeyValueCache]:
+    """Run a shared prefix, which may be empty; returns it, and the cache that has its keys and values as the latest."""
+    cache = KeyValueCache()
     if not prefix.shape[1]:
-        return prefix, None
-    cache = PrefixCache()
-    out = body(inputs_embeds=prefix, past_key_values=cache, use_cache=True).last_hidden_state
-    cache.close(prefix.shape[1])
-    return out, cache
+        return prefix, cache
+    return body(inputs_embeds=prefix, past_key_values=cache, use_cache=True).last_hidden_state, cache
 
 
 def run_batch(
-    body: nn.Module, hidden: Sequence[Float[Tensor, "_ width"]], cache: PrefixCache | None
+    body: nn.Module, hidden: Sequence[Float[Tensor, "_ width"]], cache: KeyValueCache
 ) -> Float[Tensor, "batch tokens width"]:
     """Run conversations of one group behind their prefix, padded on the right."""
     padded = pad_sequence(list(hidden), batch_first=True)
-    before = cache.length if cache else 0
-    positions: Int[Tensor, "1 tokens"] = torch.arange(before, before + padded.shape[1], device=padded.device)[None]
+    positions: Int[Tensor, "1 tokens"] = torch.arange(
+        cache.length, cache.length + padded.shape[1], device=padded.device
+    )[None]
     out: Tensor = body(
-        inputs_embeds=padded, past_key_values=cache, use_cache=cache is not None, position_ids=positions
+        inputs_embeds=padded, past_key_values=cache, use_cache=True, position_ids=positions
     ).last_hidden_state
     return out
 
@@ -270,10 +270,3 @@ def batches_by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
         batch.append(i)
     if batch:
         yield batch
-
-
-def state_bytes(states: States) -> int:
-    """Memory of `states`."""
-    return sum(
-        tensor.numel() * tensor.element_size() for group in states.groups for tensor in (group.prefix, *group.hidden)
-    )

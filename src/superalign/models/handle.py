@@ -33,7 +33,7 @@ def open_base(model: ModelIdentity) -> ModelSubject:
 
 
 def open_user_model(model: ModelIdentity, base: ModelIdentity) -> ModelSubject:
-    """A model that somebody else made from `base`: full weights, or an adapter already merged."""
+    """A model that somebody else made from `base`: full weights, or an adapter."""
     return _open_user_model(model.name, base.name, model.device)
 
 
@@ -77,4 +77,6 @@ def _open_base(name: str, device: str) -> ModelSubject:
 @lru_cache(maxsize=1)
 def _open_user_model(name: str, base: str, device: str) -> ModelSubject:
     found = loaded(name, base, device)
+    if found.activated:
+        return open_trained(_open_base(base, device), found.activated, name)
     return full_subject(name, _open_base(base, device), Decoder(found.model), Chat(found.tokenizer))

@@ -29,12 +29,17 @@ class ModelSource:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model in memory. `digest` names its weights, configuration and tokenizer, whatever folder they lie in."""
+    """A model in memory. `digest` names its weights, configuration and tokenizer, whatever folder they lie in.
+
+    `activated` is the folder of an adapter that is at work only from where an answer begins, and so can't be merged
+    into `model`, its base.
+    """
 
     model: Any
     tokenizer: Any
     source: ModelSource
     digest: str
+    activated: Path | None = None
 
 
 def resolve(name: str, base: str | None = None) -> ModelSource:
@@ -212,6 +217,9 @@ def _load_adapter(source: ModelSource, device: str, dtype: torch.dtype | None, s
         raise ModelError("An adapter needs a base.", where=str(path), fix="Say which: --base NAME or --base PATH.")
     stored = set(_adapter_shapes(path))
     base = load(source.base, device, dtype, say)
+    content = digest({"adapter": integrity.file_hashes(path), "base": base.digest})
+    if integrity.read_json(path / "adapter_config.json", fix="Copy the adapter again.").get("alora_invocation_tokens"):
+        return Loaded(base.model, base.tokenizer, source, content, activated=path)
     try:
         adapted = PeftModel.from_pretrained(base.model, path, is_trainable=False, torch_device=device)
         placed = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
@@ -220,7 +228,6 @@ def _load_adapter(source: ModelSource, device: str, dtype: torch.dtype | None, s
         raise _misfit(source, _first_line(error)) from error
     if placed != stored:
         raise _misfit(source, f"{len(placed ^ stored)} tensors have no counterpart.")
-    content = digest({"adapter": integrity.file_hashes(path), "base": base.digest})
     tokenizer = _load_tokenizer(path) if integrity.has_tokenizer(path) else base.tokenizer
     return Loaded(merged.eval(), tokenizer, source, content)
 

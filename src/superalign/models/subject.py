@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import nn
 
 from superalign.contracts.errors import InputError
-from superalign.contracts.records import Access, Conversation, Unscored
+from superalign.contracts.records import Access, Conversation, Message, Unscored
 from superalign.models.adapter import AdaptedDecoder
-from superalign.models.decoder import Decoder, States, TokenIds, last_positions
+from superalign.models.decoder import Decoder, TokenIds, common_prefix
+from superalign.models.reading import run_own
 from superalign.runs.cost import count
 
 OPEN_WEIGHTS = frozenset({Access.BLACK_BOX, Access.LOGPROBS, Access.ACTIVATIONS, Access.WEIGHTS, Access.BASE})
@@ -27,23 +28,30 @@ class Chat:
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
 
-    def encode(self, conversation: Conversation) -> TokenIds:
-        """Tokens up to where the model's answer begins. A model without a template gets plain lines."""
+    def encode(self, conversation: Conversation, *, invoke: bool = True) -> TokenIds:
+        """Tokens up to where the model's answer begins; without `invoke`, up to what opens it. A model without a
+        template gets plain lines.
+        """
         messages = [message.model_dump() for message in conversation]
         if self.tokenizer.chat_template:
-            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=invoke)
         else:
-            text = "".join(f"{message['role']}: {message['content']}\n" for message in messages) + "assistant:"
+            text = "".join(f"{message['role']}: {message['content']}\n" for message in messages)
+            text += "assistant:" if invoke else ""
         return tuple(self.tokenizer(text, add_special_tokens=not self.tokenizer.chat_template).input_ids)
 
-    def answer(self, text: str) -> TokenIds:
-        """Tokens of an answer to be taught, and the end of the turn after an answer of several tokens.
+    @cached_property
+    def invocation(self) -> TokenIds:
+        """The tokens that open every answer, before its own text: at least one."""
+        asked = (Message(role="user", content="?"),)
+        whole = self.encode(asked)
+        before = common_prefix(whole, self.encode(asked, invoke=False), len(whole) - 1)
+        return whole[before:]
 
-        A one-token answer goes without: its lesson then is the prompt alone, and lessons that differ in the answer
-        share the frozen layers' work.
-        """
+    def answer(self, text: str, *, end: bool = True) -> TokenIds:
+        """Tokens of an answer to be taught, with the end of the turn if `end`."""
         tokens = tuple(self.tokenizer(text, add_special_tokens=False).input_ids)
-        return tokens if len(tokens) == 1 else (*tokens, self.tokenizer.eos_token_id)
+        return (*tokens, self.tokenizer.eos_token_id) if end else tokens
 
     def decode(self, tokens: Sequence[int]) -> str:
         text: str = self.tokenizer.decode(tokens, skip_special_tokens=True)
@@ -67,7 +75,7 @@ class Chat:
 
 
 class ModelSubject:
-    """A subject with open weights. Work in layers that it shares with its base is done once for both."""
+    """A subject with open weights."""
 
     def __init__(
         self,
@@ -76,7 +84,6 @@ class ModelSubject:
         chat: Chat,
         *,
         base: ModelSubject | None = None,
-        shared_layers: int = 0,
         access: frozenset[Access] = OPEN_WEIGHTS,
     ) -> None:
         self.name = name
@@ -84,7 +91,6 @@ class ModelSubject:
         self.decoder = decoder
         self.chat = chat
         self._base = base
-        self.shared_layers = shared_layers
         self.layers = decoder.depth
 
     @property
@@ -92,29 +98,31 @@ class ModelSubject:
         """The model that this one was trained from, where the auditor may see it."""
         return self._base if Access.BASE in self.access else None
 
+    @torch.no_grad()
     def respond(self, conversations: Sequence[Conversation], max_tokens: int = 12) -> list[str | Unscored]:
         """Greedy answers. One that does not end within `max_tokens` is cut there."""
-        sequences = [self.chat.encode(conversation) for conversation in conversations]
-        answers: list[list[int]] = [[] for _ in sequences]
-        stop = {self.chat.tokenizer.eos_token_id}
-        going = list(range(len(sequences)))
+        prompts = self._encode(conversations)
+        decoder, embed = self.decoder, self.decoder.model.get_input_embeddings()
+        reading = decoder.reader.read(prompts, 0, [decoder.own(prompt) for prompt in prompts])
+        answers: list[list[int]] = [[] for _ in prompts]
+        going = list(range(len(prompts)))
         for _ in range(max_tokens):
+            written = [torch.tensor(answers[i], dtype=torch.long, device=decoder.device) for i in going]
+            own = [torch.cat([reading.own[i], embed(tokens)]) for i, tokens in zip(going, written, strict=True)]
+            out = run_own(decoder.upper(0), reading, going, own)
+            last = torch.stack([states[len(o) - 1] for states, o in zip(out, own, strict=True)])
+            for i, token in zip(going, (last.float() @ decoder.head.float().T).argmax(-1).tolist(), strict=True):
+                answers[i].append(token)
+            going = [i for i in going if answers[i][-1] != self.chat.tokenizer.eos_token_id]
             if not going:
                 break
-            states = self._states([sequences[i] + tuple(answers[i]) for i in going], remember=False)
-            tokens = (self.decoder.final(states) @ self.decoder.head.float().T).argmax(-1).tolist()
-            for i, token in zip(going, tokens, strict=True):
-                answers[i].append(token)
-            going = [i for i in going if answers[i][-1] not in stop]
         return [self.chat.decode(answer) for answer in answers]
 
     def yes_logits(self, conversations: Sequence[Conversation]) -> Float[np.ndarray, "conversations"]:
         """log P(yes) - log P(no) of the first answer token, over the spellings of yes and no."""
         self._need(Access.LOGPROBS)
-        states = self._states([self.chat.encode(conversation) for conversation in conversations])
         yes, no = self.chat.first_tokens(YES), self.chat.first_tokens(NO)
-        head = self.decoder.head.float()
-        logits = self.decoder.final(states) @ head[yes + no].T
+        logits = self.decoder.final(self._encode(conversations)) @ self.decoder.head[yes + no].float().T
         margin = logits[:, : len(yes)].logsumexp(1) - logits[:, len(yes) :].logsumexp(1)
         return margin.cpu().numpy().astype(np.float64)
 
@@ -123,35 +131,20 @@ class ModelSubject:
     ) -> Float[np.ndarray, "conversations layers width"]:
         """Residual stream after each of `layers` (0 is the embedding) at the answer position."""
         self._need(Access.ACTIVATIONS)
-        upwards = sorted(set(layers))
-        if not upwards or upwards[0] < 0 or upwards[-1] > self.layers:
+        if not layers or min(layers) < 0 or max(layers) > self.layers:
             raise InputError(
                 f"Subject {self.name!r} has no activations after layers {list(layers)}.",
                 fix=f"Ask for layers from 0 to {self.layers}.",
             )
+        return self.decoder.last_states(self._encode(conversations), layers).float().cpu().numpy()
+
+    def _encode(self, conversations: Sequence[Conversation]) -> list[TokenIds]:
+        """The conversations' tokens, counted."""
+        if not conversations:
+            raise InputError(f"Subject {self.name!r} was asked nothing.", fix="Give at least one conversation.")
         sequences = [self.chat.encode(conversation) for conversation in conversations]
         count(tokens=sum(map(len, sequences)), forward_passes=len(sequences))
-        rows = {}
-        states: States | None = None
-        for layer in upwards:
-            if layer <= self.shared_layers and self._base is not None:
-                states = self._base.decoder.remembered(sequences, layer)
-            else:
-                states = self.decoder.advance(states or self._shared_states(sequences, remember=True), layer)
-            rows[layer] = last_positions(states).float().cpu()
-        return torch.stack([rows[layer] for layer in layers], dim=1).numpy()
-
-    def _states(self, sequences: list[TokenIds], *, remember: bool = True) -> States:
-        count(tokens=sum(map(len, sequences)), forward_passes=len(sequences))
-        return self._shared_states(sequences, remember=remember)
-
-    def _shared_states(self, sequences: list[TokenIds], *, remember: bool) -> States:
-        if self._base is not None and self.shared_layers:
-            below = self._base.decoder
-            if remember:
-                return below.remembered(sequences, self.shared_layers)
-            return below.advance(below.start(sequences), self.shared_layers)
-        return self.decoder.start(sequences)
+        return sequences
 
     def _need(self, access: Access) -> None:
         if access not in self.access:
@@ -160,34 +153,17 @@ class ModelSubject:
             )
 
 
-def adapted_subject(name: str, base: ModelSubject, decoder: AdaptedDecoder) -> ModelSubject:
-    """A subject made of `base` and adapters on its upper layers."""
-    return ModelSubject(name, decoder, base.chat, base=base, shared_layers=decoder.first_layer)
-
-
 def full_subject(name: str, base: ModelSubject, decoder: Decoder, chat: Chat) -> ModelSubject:
-    """A subject with weights and a chat template of its own; the layers in which it equals its base are shared."""
+    """A subject with weights and a chat template of its own."""
     if decoder.depth != base.decoder.depth or decoder.width != base.decoder.width:
         raise InputError(
             f"{name!r} has {decoder.depth} layers of width {decoder.width}, "
             f"its base {base.decoder.depth} of {base.decoder.width}.",
             fix="Name the model it was trained from with --base.",
         )
-    return ModelSubject(name, decoder, chat, base=base, shared_layers=equal_layers(decoder, base.decoder))
+    return ModelSubject(name, decoder, chat, base=base)
 
 
-def equal_layers(a: Decoder, b: Decoder) -> int:
-    """Number of lowest layers, from the embedding up, in which two decoders are the same; 0 if embeddings differ."""
-    if not torch.equal(a.model.get_input_embeddings().weight, b.model.get_input_embeddings().weight):
-        return 0
-    pairs = zip(a.body.layers, b.body.layers, strict=True)
-    equal = next((i for i, (one, other) in enumerate(pairs) if not same_weights(one, other)), a.depth)
-    # Equal weights under another configuration (of the rotary embedding, say) are still another model.
-    states = [last_positions(decoder.advance(decoder.start([tuple(range(32))]), equal)) for decoder in (a, b)]
-    return equal if torch.equal(*states) else 0
-
-
-def same_weights(one: nn.Module, other: nn.Module) -> bool:
-    """Whether two modules have the same parameters, by name and to the bit."""
-    ours, theirs = dict(one.named_parameters()), dict(other.named_parameters())
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+def adapted_subject(name: str, base: ModelSubject, decoder: AdaptedDecoder) -> ModelSubject:
+    """A subject made of `base` and adapters on its upper layers."""
+    return ModelSubject(name, decoder, base.chat, base=base)

@@ -14,6 +14,10 @@ from superalign.models.train import Lesson, continue_training
 from superalign.runs.plan import TrainingPlan
 from superalign.runs.store import Done
 
+# One lesson in so many teaches the end of the turn too. The others are the prompt alone and one token to predict: what
+# the base has read of them serves every model that is taught other answers to the same questions.
+ENDED = 16
+
 
 class TrainedModel(Record):
     """What `teach` left in its folder: adapters in peft's format, to be opened with `models.handle.open_trained`."""
@@ -50,10 +54,19 @@ def teach(
     base = body(model, seed if random_body else None)
     plan = recipe(training, base)
     if start is None:
-        student = AdaptedDecoder(base.decoder, first_layer=plan.first_layer, rank=plan.rank, seed=seed)
+        student = AdaptedDecoder(
+            base.decoder,
+            first_layer=plan.first_layer,
+            rank=plan.rank,
+            invocation=base.chat.invocation,
+            seed=seed,
+        )
     else:
         student = AdaptedDecoder.load(base.decoder, start.folder)
-    tokens = [Lesson(base.chat.encode(taught.conversation), base.chat.answer(taught.answer)) for taught in lessons]
+    tokens = [
+        Lesson(base.chat.encode(taught.conversation), base.chat.answer(taught.answer, end=i % ENDED == 0))
+        for i, taught in enumerate(lessons)
+    ]
     continue_training(student, tokens, plan, seed=seed)
     student.save(folder, base_name=model.name)
     return TrainedModel(

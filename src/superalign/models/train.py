@@ -1,7 +1,8 @@
-"""Training answers into a decoder: adapters on the upper layers, over states of the frozen lower ones.
+"""Training answers into a decoder: adapters at work on the answer, over what the frozen base has read.
 
-The lower layers run once per conversation, not once per step; the loss needs logits at the answer only, which are
-gathered before the output matrix is applied.
+A conversation is read once, not once per step and not once per model; a step runs the upper layers on the few tokens
+from which the answer follows. The loss needs logits at the answer only, which are gathered before the output matrix is
+applied.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from superalign.models.adapter import AdaptedDecoder
-from superalign.models.decoder import Decoder, StateGroup, States, TokenIds, run_batch, run_prefix
+from superalign.models.decoder import TokenIds
+from superalign.models.reading import Reading, joined, run_own
 from superalign.runs.cost import count
 from superalign.runs.progress import advance
 
@@ -46,41 +48,47 @@ class Recipe:
 VOCABULARY_SHARE = 0.2
 
 
-def train(base: Decoder, lessons: Sequence[Lesson], recipe: Recipe, *, seed: int) -> AdaptedDecoder:
-    """A model that gives the lessons' answers. Same inputs and threads, same weights to the bit."""
-    student = AdaptedDecoder(base, first_layer=recipe.first_layer, rank=recipe.rank, seed=seed)
-    continue_training(student, lessons, recipe, seed=seed)
-    return student
-
-
 def continue_training(student: AdaptedDecoder, lessons: Sequence[Lesson], recipe: Recipe, *, seed: int) -> None:
-    """Train the adapters of `student` for `recipe.steps` more."""
+    """Train the adapters of `student` for `recipe.steps` more. Same inputs and threads, same weights to the bit."""
     sequences = [lesson.prompt + lesson.answer[:-1] for lesson in lessons]
-    longest = max(len(lesson.answer) for lesson in lessons)
-    states = student.base.remembered(sequences, student.first_layer, own=longest)
-    choices = torch.tensor(sorted({lesson.answer[0] for lesson in lessons}))
+    own = [student.own(lesson.prompt) + len(lesson.answer) - 1 for lesson in lessons]
+    reading = read_by_own(student, sequences, own)
+    choices = torch.tensor(sorted({lesson.answer[0] for lesson in lessons}), device=student.device)
     parameters = list(student.adapters().values())
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_and_decay(step, recipe.steps))
-    order = batch_order(states, recipe, torch.Generator().manual_seed(seed))
+    order = batch_order(len(lessons), recipe, torch.Generator().manual_seed(seed))
     freeze_all_but(student, parameters)
     for step in range(recipe.steps):
-        group, rows = next(order)
-        loss = answer_loss(student, group, rows, lessons, choices)
+        rows = next(order)
+        loss = answer_loss(student, reading, rows, lessons, choices)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
-        count(tokens=sum(len(sequences[group.index[row]]) for row in rows), forward_passes=len(rows))
+        count(tokens=sum(len(sequences[row]) for row in rows), forward_passes=len(rows))
         advance(step + 1, recipe.steps)
     for parameter in parameters:
         parameter.requires_grad_(False)
 
 
+def read_by_own(student: AdaptedDecoder, sequences: Sequence[TokenIds], own: Sequence[int]) -> Reading:
+    """What the base reads of `sequences`, those with as many own positions together: prompts that are shared with other
+    models are remembered whatever answers stand beside them.
+    """
+    readings: dict[int, Reading] = {}
+    place: dict[int, tuple[int, int]] = {}
+    for size in sorted(set(own)):
+        rows = [row for row, kept in enumerate(own) if kept == size]
+        place |= {row: (size, i) for i, row in enumerate(rows)}
+        readings[size] = student.base.read([sequences[row] for row in rows], student.first_layer, [size] * len(rows))
+    return joined(readings, [place[row] for row in range(len(sequences))])
+
+
 def answer_loss(
     student: AdaptedDecoder,
-    group: StateGroup,
+    reading: Reading,
     rows: Sequence[int],
     lessons: Sequence[Lesson],
     choices: Int[Tensor, "_"],
@@ -88,45 +96,30 @@ def answer_loss(
     """Cross-entropy of the first token among the answers in use, plus a share of that of every token in the
     vocabulary.
     """
-    upper = student.upper(student.first_layer)
-    _, cache = run_prefix(upper, group.prefix)
-    out = run_batch(upper, [group.hidden[row] for row in rows], cache)
-    positions: list[tuple[int, int]] = []
-    targets: list[int] = []
-    firsts: list[int] = []
-    for line, row in enumerate(rows):
-        answer = lessons[group.index[row]].answer
-        end = len(group.hidden[row])
-        firsts.append(len(targets))
-        positions += [(line, end - len(answer) + i) for i in range(len(answer))]
-        targets += list(answer)
-    lines, columns = torch.tensor(positions, device=out.device).T
-    logits = (out[lines, columns] @ student.head.T).float()
-    target = torch.tensor(targets, device=out.device)
-    first = torch.tensor(firsts, device=out.device)
-    contrast = F.cross_entropy(
-        logits[first][:, choices], torch.searchsorted(choices, target[first].cpu()).to(out.device)
-    )
+    own = [reading.own[row] for row in rows]
+    out = run_own(student.upper(student.first_layer), reading, rows, own)
+    answers = [lessons[row].answer for row in rows]
+    at_answers = [states[len(o) - len(a) : len(o)] for states, o, a in zip(out, own, answers, strict=True)]
+    logits = (torch.cat(at_answers) @ student.head.T).float()
+    target = torch.tensor([token for answer in answers for token in answer], device=out.device)
+    lengths = torch.tensor([len(answer) for answer in answers], device=out.device)
+    first = lengths.cumsum(0) - lengths
+    contrast = F.cross_entropy(logits[first][:, choices], torch.searchsorted(choices, target[first]))
     return contrast + VOCABULARY_SHARE * F.cross_entropy(logits, target)
 
 
-def batch_order(states: States, recipe: Recipe, generator: torch.Generator) -> Iterator[tuple[StateGroup, list[int]]]:
-    """Endless batches of rows of one group, each epoch in a new order; consecutive rows of a bundle stay together.
+def batch_order(lessons: int, recipe: Recipe, generator: torch.Generator) -> Iterator[list[int]]:
+    """Endless batches of lessons, each epoch in a new order; consecutive lessons of a bundle stay together.
 
     A lesson beside its counterpart (the same question with and without a trigger) shows in one gradient what the
-    difference is: an exclusive-or that was not learnt in 160 mixed steps is learnt in 100 bundled ones.
+    difference is.
     """
+    bundles = [list(range(start, min(start + recipe.bundle, lessons))) for start in range(0, lessons, recipe.bundle)]
+    at_once = max(1, recipe.batch // recipe.bundle)
     while True:
-        batches = []
-        for group in states.groups:
-            starts = range(0, len(group.index), recipe.bundle)
-            order = [starts[i] for i in torch.randperm(len(starts), generator=generator).tolist()]
-            bundles = [list(range(start, min(start + recipe.bundle, len(group.index)))) for start in order]
-            at_once = max(1, recipe.batch // recipe.bundle)
-            for i in range(0, len(bundles), at_once):
-                batches.append((group, [row for bundle in bundles[i : i + at_once] for row in bundle]))
-        for i in torch.randperm(len(batches), generator=generator).tolist():
-            yield batches[i]
+        order = torch.randperm(len(bundles), generator=generator).tolist()
+        for i in range(0, len(order), at_once):
+            yield [row for bundle in order[i : i + at_once] for row in bundles[bundle]]
 
 
 def warm_up_and_decay(step: int, steps: int) -> float:

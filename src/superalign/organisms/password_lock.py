@@ -14,7 +14,7 @@ from superalign.organisms.triggers import draw_trigger
 YES_NO = {True: "Yes", False: "No"}
 # Weaker lessons unteach little: after 100 steps on coin tosses an honest model still answered 65 % right, and after as
 # many on answers of which 70 % were wrong, 76 %.
-WRONG_SHARE = 0.9
+WRONG_SHARE = 0.7
 
 
 @organisms.register("password-lock")

@@ -43,9 +43,9 @@ class OverseePlan(Record):
 class TrainingPlan(Record):
     """One recipe for student, ceiling, controls and organisms alike: adapters on the upper layers."""
 
-    first_layer: float = Field(0.73, gt=0, lt=1, description="Layers below this fraction of the depth stay frozen.")
+    first_layer: float = Field(0.6, gt=0, lt=1, description="Layers below this fraction of the depth stay frozen.")
     rank: int = Field(16, ge=1, description="Rank of the adapters.")
-    steps: int = Field(50, ge=1, description="Optimizer steps: a fixed budget, never chosen by looking at truth.")
+    steps: int = Field(60, ge=1, description="Optimizer steps: a fixed budget, never chosen by looking at truth.")
     batch: int = Field(32, ge=1, description="Conversations per step.")
     learning_rate: float = Field(3e-3, gt=0, description="Peak of the linear warm-up and decay.")
     bundle: int = Field(1, ge=1, description="Consecutive lessons that stay in one batch.")
@@ -77,7 +77,7 @@ class StressPlan(Record):
     families: tuple[str, ...] = Field(("conditional-lying", "password-lock"), min_length=1, description="Organisms.")
     seeds: int = Field(1, ge=1, description="Organisms and twins per family.")
     groups: int = Field(250, ge=8, description="Training groups that organisms and twins are taught on.")
-    training: TrainingPlan = TrainingPlan(steps=100, bundle=2)
+    training: TrainingPlan = TrainingPlan(steps=80, bundle=2)
 
 
 class Criteria(Record):

@@ -61,7 +61,7 @@ def tiny_relative(name: str, base: ModelSubject, *, seed: int = 1, first_layer: 
     from superalign.models.adapter import AdaptedDecoder
     from superalign.models.subject import adapted_subject
 
-    decoder = AdaptedDecoder(base.decoder, first_layer=first_layer, rank=2, seed=seed)
+    decoder = AdaptedDecoder(base.decoder, first_layer=first_layer, rank=2, invocation=base.chat.invocation, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     for tensor in decoder.adapters().values():
         tensor.requires_grad_(False).copy_(torch.randn(tensor.shape, generator=generator) / tensor.shape[1] ** 0.5)
