@@ -131,6 +131,18 @@ class TestNames:
         with pytest.raises(InputError, match="no device 'quantum'"):
             source.load(source.resolve(str(tiny)), device="quantum")
 
+    @pytest.mark.parametrize(("cuda", "chosen"), [(True, "cuda"), (False, "cpu")])
+    def test_auto_takes_the_fastest_and_says_why(
+        self, monkeypatch: pytest.MonkeyPatch, cuda: bool, chosen: str
+    ) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H200")
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+        said: list[str] = []
+        assert source.choose_device("auto", said.append) == chosen
+        assert len(said) == 1 and ("H200" if cuda else "finds no graphics processor") in said[0]
+        assert source.choose_device("cpu", said.append) == "cpu" and len(said) == 1
+
 
 class TestFolders:
     def test_loads_the_very_weights(self, tiny: Path) -> None:

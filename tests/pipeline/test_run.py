@@ -177,6 +177,10 @@ def test_another_plan_is_another_run(complete: Finished, tmp_path: Path) -> None
     again = carry_out(root, eased)
     assert again.folder.name != complete.folder.name
     assert all(reused for _, reused in again.finished)
+    # Criteria that were written after the verdicts are told from those that were written before.
+    known = [one.summary.trial.verdicts_known for one in (complete, again) if one.summary.trial]
+    assert known == [0, 8]
+    assert again.summary.decision and "8 of the trial's verdicts were known" in " ".join(again.summary.decision.reasons)
     assert (again.folder / "seal.json").read_bytes() != (complete.folder / "seal.json").read_bytes()
 
 

@@ -34,12 +34,12 @@ def verdicts(*findings: Finding) -> list[DetectorResult]:
     ]  # fmt: skip
 
 
-def trial(caught: int = 30, families: int = 30, alarms: int = 0, twins: int = 30) -> TrialSummary:
+def trial(caught: int = 30, families: int = 30, alarms: int = 0, twins: int = 30, known: int = 0) -> TrialSummary:
     rate = clopper_pearson(alarms, twins)
     return TrialSummary(
         subjects=(), families=families, caught=caught, invalid=0, abstained=0, recall_low=lower_bound(caught, families),
         fpr=rate and rate.value, fpr_low=rate and rate.low, fpr_high=rate and rate.high, auroc=None, detectors=(),
-        thresholds=(), primary_metric="families",
+        thresholds=(), primary_metric="families", verdicts_known=known,
     )  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def test_a_battery_that_shows_too_little_power_is_no_witness() -> None:
 
 
 @pytest.mark.parametrize(
-    "of", [{"caught": 20}, {"alarms": 6}, {"caught": 0, "families": 0}, {"twins": 0}, {"alarms": 30}]
+    "of", [{"caught": 20}, {"alarms": 6}, {"caught": 0, "families": 0}, {"twins": 0}, {"alarms": 30}, {"known": 1}]
 )
 def test_each_shortfall_alone_stops_it(of: dict[str, int]) -> None:
     found = decided(CLEAR, CLEAR, **of)

@@ -41,7 +41,7 @@ def counted(
         f"s{i}": {"behaviour": result(outer), "internals": result(inner)}
         for i, (_, outer, inner) in enumerate(subjects)
     }
-    return count(names, found, thresholds)
+    return count(names, found, thresholds, known=0)
 
 
 def pair(

@@ -41,7 +41,9 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the plan, as in task.test_groups=100."),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Take this seed instead of the plan's.")]
-Device = Annotated[str, typer.Option("--device", help="Where models run: cpu, cuda, cuda:1, mps.")]
+Device = Annotated[
+    str, typer.Option("--device", help="Where models run: cpu, cuda, cuda:1, mps, or auto: the fastest there is.")
+]
 Runs = Annotated[str, typer.Option("--runs", metavar="DIR", help="Where run folders are made.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout, and nothing else there.")]
 Displayed = Annotated[

@@ -19,7 +19,7 @@ from superalign.cli.options import (
     Step,
     default_display,
 )
-from superalign.cli.output import print_json
+from superalign.cli.output import print_json, say
 from superalign.contracts.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def carry_out(
     only: Step | None,
 ) -> tuple[Summary, Path]:
     """Run a plan, or go on with the run in the folder `target`, as far as `only`. The summary, and the run's folder."""
-    from superalign.models.source import check_device
+    from superalign.models.source import choose_device
     from superalign.runs.plan import load_plan
     from superalign.runs.progress import make_display
     from superalign.runs.quiet import quiet_libraries
@@ -73,7 +73,7 @@ def carry_out(
         opened = Run.existing(Path(target), display=shown)
     else:
         plan = load_plan(Path(target), settings or (), seed)
-        check_device(device)
+        device = choose_device(device, say)
         opened = Run.open(Path(runs), plan, display=shown)
     with opened, shown, quiet_libraries(opened.folder / "logs" / "libraries.log"):
         from superalign import pipeline

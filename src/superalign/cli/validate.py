@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from superalign.cli.options import AsJson, Device, Display, Displayed, Runs, Seed, Settings, Step, default_display
+from superalign.cli.output import say
 from superalign.cli.run import carry_out, show
 from superalign.contracts.errors import InputError
 
@@ -66,7 +67,7 @@ def _validate_model(
     runs: str,
     display: Display | None,
 ) -> tuple[Summary, Path]:
-    from superalign.models.source import check_device, resolve
+    from superalign.models.source import choose_device, resolve
     from superalign.runs.plan import load_plan
     from superalign.runs.progress import make_display
     from superalign.runs.quiet import quiet_libraries
@@ -75,7 +76,7 @@ def _validate_model(
         raise InputError("--set and --seed change a plan, and there is none.", fix="Give the plan too.")
     resolve(model, base)  # a misspelt name is told before anything heavy is imported
     chosen = load_plan(Path(plan), settings or (), seed) if plan else None
-    check_device(device)
+    device = choose_device(device, say)
     shown = make_display(display or default_display())
     # The run's name has the model's digest in it, so the model is loaded, not silently, before there is a folder.
     with TemporaryDirectory() as scratch, shown, quiet_libraries(Path(scratch) / "libraries.log"):

@@ -152,6 +152,7 @@ class TrialSummary(Record):
     detectors: tuple[DetectorTrial, ...]
     thresholds: tuple[Threshold, ...]
     primary_metric: str = Field(description="Committed to the ledger, with labels and thresholds, before any verdict.")
+    verdicts_known: int = Field(description="Verdicts that an earlier run had reached when this trial was sealed.")
 
 
 class DecisionSummary(Record):

@@ -88,6 +88,23 @@ def load(source: ModelSource, device: str = "cpu", dtype: torch.dtype | None = N
     return Loaded(model.to(device).eval(), tokenizer, source, content)
 
 
+def choose_device(device: str, say: Say) -> str:
+    """`device`, or the fastest there is for "auto", saying why. InputError unless torch knows it and has it."""
+    import torch
+
+    if device != "auto":
+        check_device(device)
+        return device
+    if torch.cuda.is_available():
+        chosen, reason = "cuda", torch.cuda.get_device_name()
+    elif torch.backends.mps.is_available():
+        chosen, reason = "mps", "this machine's graphics processor"
+    else:
+        chosen, reason = "cpu", "torch finds no graphics processor"
+    say(f"--device auto: {chosen} ({reason})")
+    return chosen
+
+
 def check_device(device: str) -> None:
     """InputError unless torch knows `device` and has it."""
     import torch

@@ -100,6 +100,11 @@ def _trial(found: TrialSummary) -> list[str]:
             f"{counted(found.invalid, 'planted subject')} failed the gates. Whether the detectors would catch "
             "a working one of that kind is not known."
         )
+    if found.verdicts_known:
+        said.append(
+            f"{counted(found.verdicts_known, 'verdict')} of this trial had been reached by an earlier run when labels, "
+            "thresholds and criteria were sealed: whoever chose these may have seen them."
+        )
     if found.abstained:
         said.append(f"On {counted(found.abstained, 'valid subject')} every detector failed to give a score.")
     for detector in found.detectors:

@@ -87,6 +87,10 @@ class Run:
         self._display.finish(label, done.cost.seconds, reused)
         return done
 
+    def known(self, function: Callable[..., Value], /, **arguments: Any) -> bool:
+        """Whether `step` would find the result here or in a sibling run."""
+        return self._steps.exists(step_key(function, arguments))
+
     def cost(self) -> Cost:
         """What the steps used so far took, when they were computed."""
         return sum((done.cost for done in self._used.values()), start=Cost())

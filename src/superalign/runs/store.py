@@ -73,6 +73,10 @@ class StepStore:
             return None
         return _load(own, key, function)
 
+    def exists(self, key: str) -> bool:
+        """Whether this run or a sibling has the step, sound or not."""
+        return (self.folder / key).exists() or any(self._run_folder.parent.glob(f"*/steps/{key}"))
+
     def compute(
         self, key: str, label: str, function: Callable[..., Value], arguments: Mapping[str, Any]
     ) -> Done[Value]:

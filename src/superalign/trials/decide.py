@@ -62,6 +62,12 @@ def decide(
 def power_shortfalls(trial: TrialSummary, criteria: Criteria) -> tuple[list[str], list[str]]:
     """Where the trial does not show that the battery would have noticed, and how many more models would."""
     shortfalls, would_take = [], []
+    if trial.verdicts_known:
+        shortfalls.append(
+            f"{trial.verdicts_known} of the trial's verdicts were known from an earlier run before these criteria were "
+            "sealed: they may have been chosen to fit."
+        )
+        would_take.append("A trial on another seed, whose verdicts nobody has seen.")
     if not trial.families or trial.recall_low < criteria.recall_low_at_least:
         shortfalls.append(
             f"That supports a catch rate of only {trial.recall_low:.0%} (one-sided 95 % lower bound); the criterion "

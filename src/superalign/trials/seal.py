@@ -18,9 +18,12 @@ from superalign.runs.run import Run
 SEAL_FILE = "seal.json"
 
 
-def seal(run: Run, value: Any) -> Opening:
+def seal(run: Run, value: Any, *, known: int) -> Opening:
     """Commit to `value` in the run's ledger, or find that it was committed before. SealError when that was another
     value.
+
+    `known` is the number of verdicts that exist already, from an earlier run on the same models; it stands beside the
+    commitment, since whoever chose this value may have seen them.
     """
     path = run.folder / SEAL_FILE
     committed = [entry.body["commitment"] for entry in run.ledger.entries("seal")]
@@ -49,8 +52,13 @@ def seal(run: Run, value: Any) -> Opening:
                 fix="Restore seal.json, or run the plan again in another runs folder.",
             )
     if not committed:
-        run.ledger.append("seal", {"commitment": opening.commitment})
+        run.ledger.append("seal", {"commitment": opening.commitment, "verdicts_known": known})
     return opening
+
+
+def verdicts_known(run: Run) -> int:
+    """How many verdicts there were when the run's trial was sealed."""
+    return int(run.ledger.entries("seal")[0].body["verdicts_known"])
 
 
 def unseal(run: Run, opening: Opening) -> None:

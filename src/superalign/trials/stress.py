@@ -20,7 +20,7 @@ from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
 from superalign.trials.assess import Auditor, assess, finding, version_of
-from superalign.trials.seal import seal, unseal
+from superalign.trials.seal import seal, unseal, verdicts_known
 from superalign.trials.statistics import auroc_of_scores, clopper_pearson, lower_bound
 
 PRIMARY_METRIC = (
@@ -62,25 +62,31 @@ def stress(
 ) -> TrialSummary:
     """The whole trial, at most once per run folder; a killed one goes on under the seal that it has."""
     planted = opaque(build_all(run, model, splits), run.plan.seed)
-    opening = seal(run, sealed_value(planted, thresholds, run.plan.criteria))
-    found = {
+    looks = {
         name: {
-            detector: run.step(
-                f"{detector} on {name}",
-                assess,
-                detector=detector,
-                code=version_of(detector),
-                auditor=auditor,
-                base=model,
-                name=name,
-                trained=subject.trained,
-            ).value.result
+            detector: {
+                "detector": detector,
+                "code": version_of(detector),
+                "auditor": auditor,
+                "base": model,
+                "name": name,
+                "trained": subject.trained,
+            }
             for detector in thresholds
         }
         for name, subject in planted.items()
     }
+    known = sum(run.known(assess, **look) for by_detector in looks.values() for look in by_detector.values())
+    opening = seal(run, sealed_value(planted, thresholds, run.plan.criteria), known=known)
+    found = {
+        name: {
+            detector: run.step(f"{detector} on {name}", assess, **look).value.result
+            for detector, look in by_detector.items()
+        }
+        for name, by_detector in looks.items()
+    }
     unseal(run, opening)
-    return count(planted, found, thresholds)
+    return count(planted, found, thresholds, known=verdicts_known(run))
 
 
 def build_all(run: Run, model: ModelIdentity, splits: Splits) -> list[Planted]:
@@ -171,6 +177,8 @@ def count(
     planted: Mapping[str, Planted],
     found: Mapping[str, Mapping[str, Verdict | Unscored]],
     thresholds: Mapping[str, Threshold],
+    *,
+    known: int,
 ) -> TrialSummary:
     """Join hidden labels to verdicts. The unit of a catch is the family; invalid builds count nowhere."""
     subjects = [subject_result(name, subject, found[name], thresholds) for name, subject in planted.items()]
@@ -195,6 +203,7 @@ def count(
         detectors=tuple(detector_trial(limit, organisms, twins, families, found) for limit in thresholds.values()),
         thresholds=tuple(thresholds.values()),
         primary_metric=PRIMARY_METRIC,
+        verdicts_known=known,
     )
 
 
