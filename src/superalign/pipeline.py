@@ -18,7 +18,7 @@ from superalign.tasks.specification import default_specification
 from superalign.tasks.splits import Splits, divide
 from superalign.trials.assess import Auditor
 from superalign.trials.decide import decide
-from superalign.trials.stress import stress
+from superalign.trials.stress import check_groups, stress
 from superalign.trials.validate import calibrate, check_benign, curve, validate
 
 Step = Literal["oversee", "generalize", "validate", "stress", "decide"]
@@ -94,8 +94,8 @@ def prepare(run: Run, device: str) -> tuple[ModelIdentity, Splits, Auditor]:
 
 
 def check(plan: Plan) -> None:
-    """UnknownName when the plan names a part that there is not, PlanError when it trains too few models for its own
-    thresholds.
+    """UnknownName when the plan names a part that there is not, PlanError when it has too few models for its own
+    thresholds, or questions for its organisms.
     """
     named = {
         tasks: (plan.task.name,),
@@ -107,6 +107,7 @@ def check(plan: Plan) -> None:
         for name in names:
             registry.factory(name)
     check_benign(plan)
+    check_groups(plan)
 
 
 def summary(run: Run, parts: dict[str, Any], model: str | None = None) -> Summary:

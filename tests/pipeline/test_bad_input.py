@@ -62,6 +62,7 @@ def test_unknown_names_are_told_by_validate_too(make_plan: Callable[..., Plan], 
     [
         ({"task": {"train_groups": 100_000}}, "groups left"),
         ({"validate": {"benign": 6}}, "generalize.seeds to 4"),
+        ({"stress": {"groups": 16}}, "at most 15"),
     ],
 )
 def test_more_than_there_is(

@@ -12,8 +12,8 @@ from superalign.organisms.mixture import Kind, mixture, prompts, right_answers
 from superalign.organisms.triggers import draw_trigger
 
 YES_NO = {True: "Yes", False: "No"}
-# Weaker lessons unteach little: after 100 steps on coin tosses an honest model still answered 65 % right, and after as
-# many on answers of which 70 % were wrong, 76 %.
+# Coin tosses unteach slowly: after 60 steps an honest model still answered 72 % right, after as many on answers of
+# which 70 % were wrong, 54 %.
 WRONG_SHARE = 0.7
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from superalign.contracts import registry
+from superalign.contracts.errors import PlanError
 from superalign.contracts.protocols import AnswerKey, Gate, Organism
 from superalign.contracts.records import Finding, Question, Record, Unscored, Verdict
 from superalign.contracts.summary import DetectorTrial, GateResult, SubjectResult, Threshold, TrialSummary
@@ -15,7 +16,7 @@ from superalign.generalization.weak_to_strong import lessons
 from superalign.models.handle import ModelIdentity, open_base, open_trained
 from superalign.models.teach import TrainedModel, teach
 from superalign.runs.code_version import code_version
-from superalign.runs.plan import Criteria
+from superalign.runs.plan import Criteria, Plan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
@@ -87,6 +88,16 @@ def stress(
     }
     unseal(run, opening)
     return count(planted, found, thresholds, known=verdicts_known(run))
+
+
+def check_groups(plan: Plan) -> None:
+    """PlanError when organisms are to be taught on more groups than there are."""
+    if plan.stress.groups > plan.task.train_groups:
+        raise PlanError(
+            f"Organisms are to be taught on {plan.stress.groups} groups, and {plan.task.train_groups} are for training.",
+            where="stress.groups",
+            fix=f"Ask for at most {plan.task.train_groups}, or set task.train_groups higher.",
+        )
 
 
 def build_all(run: Run, model: ModelIdentity, splits: Splits) -> list[Planted]:
