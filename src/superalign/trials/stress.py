@@ -94,7 +94,7 @@ def check_groups(plan: Plan) -> None:
     """PlanError when organisms are to be taught on more groups than there are."""
     if plan.stress.groups > plan.task.train_groups:
         raise PlanError(
-            f"Organisms are to be taught on {plan.stress.groups} groups, and {plan.task.train_groups} are for training.",
+            f"Organisms are to be taught on {plan.stress.groups} groups, and training has {plan.task.train_groups}.",
             where="stress.groups",
             fix=f"Ask for at most {plan.task.train_groups}, or set task.train_groups higher.",
         )
