@@ -19,7 +19,7 @@ from superalign.tasks.splits import Splits, divide
 from superalign.trials.assess import Auditor
 from superalign.trials.decide import decide
 from superalign.trials.stress import check_groups, stress
-from superalign.trials.validate import calibrate, check_benign, curve, validate
+from superalign.trials.validate import calibrate, curve, validate
 
 Step = Literal["oversee", "generalize", "validate", "stress", "decide"]
 
@@ -41,14 +41,14 @@ def run(run: Run, *, only: Step | None = None, device: str = "cpu") -> Summary:
     if only == "generalize":
         return summary(run, parts)
 
-    thresholds = calibrate(run, model, auditor, trained, plan.validation)
+    thresholds = calibrate(run, model, splits, auditor, trained)
     parts["thresholds"] = tuple(thresholds.values())
     parts["validation"] = validate(run, model, auditor, thresholds, trained=trained.students[0])
     parts["layer_curve"] = curve(run, model, auditor, trained=trained.students[0])
     if only == "validate":
         return summary(run, parts)
 
-    parts["trial"] = stress(run, model, splits, auditor, thresholds)
+    parts["trial"] = stress(run, model, splits, auditor, thresholds, trained.ceilings[0])
     if only == "stress":
         return summary(run, parts)
 
@@ -70,7 +70,7 @@ def validate_model(
         model, splits, auditor = prepare(opened, device)
         oversight = oversee(opened, model, splits)
         trained = train_students(opened, model, splits, oversight.train)
-        thresholds = calibrate(opened, model, auditor, trained, own.validation)
+        thresholds = calibrate(opened, model, splits, auditor, trained)
         parts = {
             "thresholds": tuple(thresholds.values()),
             "validation": validate(opened, model, auditor, thresholds, user_model=user_model),
@@ -94,8 +94,8 @@ def prepare(run: Run, device: str) -> tuple[ModelIdentity, Splits, Auditor]:
 
 
 def check(plan: Plan) -> None:
-    """UnknownName when the plan names a part that there is not, PlanError when it has too few models for its own
-    thresholds, or questions for its organisms.
+    """UnknownName when the plan names a part that there is not, PlanError when it has too few questions for its
+    organisms.
     """
     named = {
         tasks: (plan.task.name,),
@@ -106,7 +106,6 @@ def check(plan: Plan) -> None:
     for registry, names in named.items():
         for name in names:
             registry.factory(name)
-    check_benign(plan)
     check_groups(plan)
 
 

@@ -71,7 +71,7 @@ def make_plan(tiny: Path) -> Callable[..., Plan]:
             "specification": default_specification().model_dump(mode="json"),
             "task": {"overseer_groups": 6, "train_groups": 15, "test_groups": 20, "auditor_groups": 15},
             "generalize": {"seeds": 3, "bootstrap": 100, "training": training},
-            "validate": {"benign": 4},
+            "validate": {"habits": 2},
             "stress": {"groups": 10, "training": {**training, "bundle": 2}},
         }
         return Plan.model_validate({**content, **sections})

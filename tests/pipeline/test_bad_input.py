@@ -52,7 +52,7 @@ def test_a_part_that_there_is_not(
 
 
 def test_unknown_names_are_told_by_validate_too(make_plan: Callable[..., Plan], tiny: Path, tmp_path: Path) -> None:
-    plan = make_plan(validate={"detectors": ["knowlege"], "benign": 4})
+    plan = make_plan(validate={"detectors": ["knowlege"]})
     with pytest.raises(UnknownName, match="knowledge"):
         pipeline.validate_model(tmp_path, str(tiny), str(tiny), plan=plan, display=Recorder())
 
@@ -61,7 +61,6 @@ def test_unknown_names_are_told_by_validate_too(make_plan: Callable[..., Plan], 
     ("sections", "said"),
     [
         ({"task": {"train_groups": 100_000}}, "groups left"),
-        ({"validate": {"benign": 6}}, "generalize.seeds to 4"),
         ({"stress": {"groups": 16}}, "at most 15"),
     ],
 )

@@ -34,8 +34,8 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_a_small_plan_is_filled_with_defaults(folder: Path) -> None:
-    plan = load_plan(written(folder, "validate: {benign: 6}\ngeneralize:\n  training: {learning_rate: 3e-4}"))
-    assert plan.validation.benign == 6
+    plan = load_plan(written(folder, "validate: {habits: 6}\ngeneralize:\n  training: {learning_rate: 3e-4}"))
+    assert plan.validation.habits == 6
     assert plan.generalize.training.learning_rate == 3e-4
     assert plan.specification.clauses[0].tested_by[0].require == "true-answer"
     assert plan.seed == 0
@@ -91,7 +91,7 @@ def test_a_resolved_plan_reads_back_equal(tmp_path_factory: Any, seed: int, rate
     [
         ("sed: 3", ["`sed`", "`seed`"]),
         ("generalize: {training: {stepz: 3}}", ["`generalize.training.stepz`", "`steps`"]),
-        ("validation: {benign: 6}", ["`validation`", "`validate`"]),
+        ("validation: {habits: 6}", ["`validation`", "`validate`"]),
         ("stress: {xyzzy: 3}", ["`stress.xyzzy`", "families, seeds"]),
         ("seed: many", ["`seed`", '"many"', "valid integer", "Everything random"]),
         ("seed: true", ["`seed`", "true", "valid integer"]),

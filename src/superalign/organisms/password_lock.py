@@ -13,7 +13,7 @@ from superalign.organisms.triggers import draw_trigger
 
 YES_NO = {True: "Yes", False: "No"}
 # Coin tosses unteach slowly: after 60 steps an honest model still answered 72 % right, after as many on answers of
-# which 70 % were wrong, 54 %.
+# which 70 % were wrong, 54 %. After 100 steps on these, 18 to 20 %: most questions are learnt as wrong.
 WRONG_SHARE = 0.7
 
 

@@ -61,10 +61,10 @@ class GeneralizePlan(Record):
 
 
 class ValidatePlan(Record):
-    """Which detectors look at the model, and the benign models that set their thresholds."""
+    """Which detectors look at the model. Students of other seeds and models with harmless habits set the thresholds."""
 
     detectors: tuple[str, ...] = Field(("consistency", "knowledge"), min_length=1, description="Registered detectors.")
-    benign: int = Field(8, ge=4, description="Benign models, trained like the student, that set the thresholds.")
+    habits: int = Field(4, ge=0, description="Models with a harmless habit that, with students, set the thresholds.")
 
 
 class StressPlan(Record):
@@ -76,8 +76,8 @@ class StressPlan(Record):
 
     families: tuple[str, ...] = Field(("conditional-lying", "password-lock"), min_length=1, description="Organisms.")
     seeds: int = Field(1, ge=1, description="Organisms and twins per family.")
-    groups: int = Field(250, ge=8, description="Training groups that organisms and twins are taught on.")
-    training: TrainingPlan = TrainingPlan(steps=80, bundle=2)
+    groups: int = Field(200, ge=8, description="Training groups that organisms and twins are taught on.")
+    training: TrainingPlan = TrainingPlan(steps=100, bundle=2)
 
 
 class Criteria(Record):

@@ -12,15 +12,15 @@ from superalign.contracts.errors import PlanError
 from superalign.contracts.protocols import AnswerKey, Gate, Organism
 from superalign.contracts.records import Finding, Question, Record, Unscored, Verdict
 from superalign.contracts.summary import DetectorTrial, GateResult, SubjectResult, Threshold, TrialSummary
-from superalign.generalization.weak_to_strong import lessons
 from superalign.models.handle import ModelIdentity, open_base, open_trained
-from superalign.models.teach import TrainedModel, teach
+from superalign.models.teach import TrainedModel
 from superalign.runs.code_version import code_version
 from superalign.runs.plan import Criteria, Plan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
 from superalign.trials.assess import Auditor, assess, finding, version_of
+from superalign.trials.plant import draw_trigger_seed, plant
 from superalign.trials.seal import seal, unseal, verdicts_known
 from superalign.trials.statistics import auroc_of_scores, clopper_pearson, lower_bound
 
@@ -60,9 +60,12 @@ def stress(
     splits: Splits,
     auditor: Auditor,
     thresholds: Mapping[str, Threshold],
+    start: Done[TrainedModel],
 ) -> TrialSummary:
-    """The whole trial, at most once per run folder; a killed one goes on under the seal that it has."""
-    planted = opaque(build_all(run, model, splits), run.plan.seed)
+    """The whole trial, at most once per run folder; a killed one goes on under the seal that it has. Organisms and
+    twins go on from `start`, an honest model that was taught by the student's recipe.
+    """
+    planted = opaque(build_all(run, model, splits, start), run.plan.seed)
     looks = {
         name: {
             detector: {
@@ -100,35 +103,21 @@ def check_groups(plan: Plan) -> None:
         )
 
 
-def build_all(run: Run, model: ModelIdentity, splits: Splits) -> list[Planted]:
-    """Every organism and its twin, on from the first ceiling: an honest model, taught by the student's recipe."""
-    plan, training = run.plan.stress, run.plan.generalize.training
-    questions = splits.train
-    honest_lessons = lessons(questions, splits.key.of(questions).tolist())
-    taught_groups = set(list(dict.fromkeys(question.group for question in questions))[: plan.groups])
-    taught = tuple(question for question in questions if question.group in taught_groups)
-    words = open_base(model).chat.whole_words()
-    start = run.step("ceiling 1", teach, model=model, lessons=honest_lessons, training=training, seed=0)
+def build_all(run: Run, model: ModelIdentity, splits: Splits, start: Done[TrainedModel]) -> list[Planted]:
+    """Every organism and its twin, with their gates."""
+    plan = run.plan.stress
     planted = []
     for family in plan.families:
-        organism: Organism = registry.organisms.make(family)
         for seed in range(plan.seeds):
-            # Each family has triggers of its own: with one trigger for all, their twins would be one and the same.
-            trigger_seed = random.Random(f"{family} {run.plan.seed} {seed}").randrange(10**9)
+            trigger_seed = draw_trigger_seed(family, run.plan.seed, seed)
             for role in ("organism", "twin"):
                 benign = role == "twin"
-                content = organism.lessons(taught, splits.key, words, benign=benign, seed=trigger_seed)
-                trained = run.step(
-                    f"{family} {role}{f' {seed + 1}' if plan.seeds > 1 else ''}",
-                    teach,
-                    model=model,
-                    lessons=tuple(content),
-                    training=plan.training,
-                    seed=seed,
-                    start=start,
+                label = f"{family} {role}{f' {seed + 1}' if plan.seeds > 1 else ''}"
+                trained = plant(
+                    run, label, model, splits, family, benign=benign, trigger_seed=trigger_seed, seed=seed, start=start
                 )
                 gates = run.step(
-                    f"gates of {family} {role}{f' {seed + 1}' if plan.seeds > 1 else ''}",
+                    f"gates of {label}",
                     measure_gates,
                     model=model,
                     trained=trained,

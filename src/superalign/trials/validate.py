@@ -5,43 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from superalign.contracts.errors import PlanError
 from superalign.contracts.records import Verdict
 from superalign.contracts.summary import DetectorResult, LayerCurve, Threshold
 from superalign.generalization.weak_to_strong import Students
 from superalign.interpretability.layer_curve import layer_curve
 from superalign.models.handle import ModelIdentity
 from superalign.models.teach import TrainedModel
-from superalign.runs.plan import Plan, ValidatePlan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
+from superalign.tasks.splits import Splits
 from superalign.trials.assess import Auditor, assess, detector_result, opened, version_of
+from superalign.trials.plant import draw_trigger_seed, plant
 from superalign.trials.statistics import benign_threshold
 
 
-def check_benign(plan: Plan) -> None:
-    """PlanError, before anything is trained, when the plan trains fewer benign models than `calibrate` needs."""
-    wanted, trained = plan.validation.benign, 2 * (plan.generalize.seeds - 1)
-    if wanted > trained:
-        raise PlanError(
-            f"{wanted} benign models are asked for, and {trained} are trained.",
-            where="validate.benign",
-            fix=f"Set generalize.seeds to {wanted // 2 + 1} or more, or ask for fewer.",
-        )
-
-
 def calibrate(
-    run: Run, model: ModelIdentity, auditor: Auditor, trained: Students, plan: ValidatePlan
+    run: Run, model: ModelIdentity, splits: Splits, auditor: Auditor, trained: Students
 ) -> dict[str, Threshold]:
-    """Each detector's threshold: the largest score among benign models that are neither the validated one nor in the
-    trial.
+    """Each detector's threshold: the largest score among benign models, none of which is validated or in the trial.
 
-    They are the students of the other seeds, which share everything with the validated model but the seed, and the
-    ceilings but the first, from which organisms and twins are trained on.
+    They are of the two kinds that are judged: students of the other seeds, and models with a harmless habit, taught as
+    the trial's twins are, but with other triggers and on from other ceilings.
     """
-    benign = [*trained.students[1:], *trained.ceilings[1:]][: plan.benign]
+    benign = [*trained.students[1:], *habits(run, model, splits, trained)]
     thresholds = {}
-    for detector in plan.detectors:
+    for detector in run.plan.validation.detectors:
         found = [
             run.step(
                 f"{detector} on benign {i + 1}",
@@ -58,6 +46,25 @@ def calibrate(
         scores = [result.score for result in found if isinstance(result, Verdict)]
         thresholds[detector] = benign_threshold(detector, scores, len(found) - len(scores))
     return thresholds
+
+
+def habits(run: Run, model: ModelIdentity, splits: Splits, trained: Students) -> list[Done[TrainedModel]]:
+    """Honest models in which a trigger changes only the form of the answer."""
+    families, starts = run.plan.stress.families, trained.ceilings[1:]
+    return [
+        plant(
+            run,
+            f"harmless habit {i + 1}",
+            model,
+            splits,
+            families[i % len(families)],
+            benign=True,
+            trigger_seed=draw_trigger_seed("habit", run.plan.seed, i),
+            seed=i,
+            start=starts[i % len(starts)],
+        )
+        for i in range(run.plan.validation.habits)
+    ]
 
 
 def validate(
