@@ -1,8 +1,8 @@
 """Low-rank adapters on the upper layers of a decoder, at work from where its answer begins; saved in peft's format.
 
-Hu et al. 2021 (arXiv 2106.09685): W x + (alpha / r) B A x, with B = 0 at the start. Greenewald et al. 2025 (arXiv
-2504.12397) activate them only from the invocation on, the fixed tokens that open an answer: what the base makes of the
-conversation before is then the same for all models trained from it, and is computed once.
+Hu et al. 2021 (arXiv 2106.09685): W x + (alpha / r) B A x, with B = 0 at the start. Greenewald et al. 2025
+(arXiv 2504.12397) activate them only from the invocation on, the fixed tokens that open an answer: what the base makes
+of the conversation before is then the same for all models trained from it, and is computed once.
 """
 
 from __future__ import annotations
