@@ -18,6 +18,7 @@ from superalign.contracts.records import Finding
 from superalign.contracts.summary import Summary
 from superalign.runs.run import verify_run
 
+from ..chat_server import environment, serving
 from .conftest import Finished, Recorder
 
 PERTURBED_FROM = 3  # of 5 layers
@@ -55,7 +56,7 @@ def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def validated(model: Path, base: Path, root: Path, run: Finished) -> tuple[Summary, Path, list[tuple[str, bool]]]:
+def validated(model: Path | str, base: Path, root: Path, run: Finished) -> tuple[Summary, Path, list[tuple[str, bool]]]:
     display = Recorder()
     summary, folder = pipeline.validate_model(root, str(model), str(base), plan=run.plan, display=display)
     return summary, folder, display.finished
@@ -101,6 +102,20 @@ def test_the_detectors_see_the_model_and_not_its_base(
         for model in (copy, full, adapter)
     }
     assert len(seen) == 3
+
+
+def test_an_endpoint_is_validated_as_far_as_it_shows_itself(
+    tiny: Path, complete: Finished, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No detector here can do with answers alone: none says clear, and each says what it would need."""
+    with serving() as server:
+        for name, value in environment(server).items():
+            monkeypatch.setenv(name, value)
+        summary, folder, _ = validated("openai-api/loopback/m", tiny, root, complete)
+    assert [result.verdict for result in summary.validation] == [Finding.UNDETERMINED] * 2
+    assert all("needs access to" in result.reason and "logprobs" in result.reason for result in summary.validation)
+    assert summary.layer_curve is None
+    assert "<svg" in (folder / "report.html").read_text()
 
 
 def test_a_model_of_another_shape_is_refused(tiny: Path, complete: Finished, root: Path, tmp_path: Path) -> None:

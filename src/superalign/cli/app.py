@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from superalign.cli import doctor, ledger, models, parts, report, run, steps, validate
+from superalign.cli import bench, doctor, ledger, models, parts, report, run, steps, validate
 from superalign.cli.options import Step
 
 THE_JOB, PARTS, AFTERWARDS = "The job", "What there is to use", "Looking back and checking"
@@ -53,4 +53,5 @@ for kind, group in parts.groups().items():
     app.add_typer(group, name=kind, rich_help_panel=PARTS)
 app.command("report", rich_help_panel=AFTERWARDS)(report.report)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=AFTERWARDS)
+app.command("bench", rich_help_panel=AFTERWARDS, epilog=bench.EXAMPLES)(bench.bench)
 app.command("doctor", rich_help_panel=AFTERWARDS)(doctor.doctor)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from superalign.contracts.protocols import Subject
 from superalign.contracts.records import Record
 from superalign.models.adapter import AdaptedDecoder
 from superalign.models.decoder import Decoder
+from superalign.models.endpoint import EndpointSubject, is_endpoint
 from superalign.models.source import Loaded, load, resolve
 from superalign.models.subject import Chat, ModelSubject, adapted_subject, full_subject
 from superalign.models.train import Recipe
+from superalign.provenance.digest import digest
 from superalign.runs.plan import TrainingPlan
 
 
@@ -23,7 +26,11 @@ class ModelIdentity(Record):
 
 
 def identify(name: str, base: str | None = None, *, device: str = "cpu") -> ModelIdentity:
-    """Find, fetch if need be, and load the model `name`; later calls in this process find it open."""
+    """Find, fetch if need be, and load the model `name`; later calls in this process find it open. Of an endpoint there
+    is only the name.
+    """
+    if is_endpoint(name) and resolve(name).kind == "endpoint":
+        return ModelIdentity(name=name, digest=digest({"endpoint": name}), device=device)
     return ModelIdentity(name=name, digest=loaded(name, base, device).digest, device=device)
 
 
@@ -32,8 +39,10 @@ def open_base(model: ModelIdentity) -> ModelSubject:
     return _open_base(model.name, model.device)
 
 
-def open_user_model(model: ModelIdentity, base: ModelIdentity) -> ModelSubject:
-    """A model that somebody else made from `base`: full weights, or an adapter."""
+def open_user_model(model: ModelIdentity, base: ModelIdentity) -> Subject:
+    """A model that somebody else made from `base`: full weights, an adapter, or an endpoint."""
+    if resolve(model.name, base.name).kind == "endpoint":
+        return EndpointSubject(model.name)
     return _open_user_model(model.name, base.name, model.device)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from superalign.contracts.errors import FetchError, InputError, ModelError, UnknownName
 from superalign.models import fetch, integrity
+from superalign.models.endpoint import is_endpoint
 from superalign.models.fetch import Say
 from superalign.provenance.digest import digest
 
@@ -22,7 +23,7 @@ class ModelSource:
     """Where a model comes from. `path` is set for what is on disk, `base` for what the model was trained from."""
 
     name: str
-    kind: Literal["known", "folder", "gguf", "adapter", "hub"]
+    kind: Literal["known", "folder", "gguf", "adapter", "hub", "endpoint"]
     path: Path | None = None
     base: ModelSource | None = None
 
@@ -63,6 +64,8 @@ def resolve(name: str, base: str | None = None) -> ModelSource:
         if path.suffix != ".gguf":
             raise ModelError("A model file must be a .gguf.", where=name, fix="Else give the folder that holds it.")
         return ModelSource(name, "gguf", path, origin)
+    if is_endpoint(name):
+        return ModelSource(name, "endpoint", base=origin)
     if any(mark in name for mark in "/\\~") or path.suffix == ".gguf":
         raise ModelError(
             "There is no model at this path.",
@@ -79,6 +82,11 @@ def load(source: ModelSource, device: str = "cpu", dtype: torch.dtype | None = N
     ModelError when files are missing, damaged or don't fit each other; FetchError when fetching fails.
     """
     check_device(device)
+    if source.kind == "endpoint":
+        raise ModelError(
+            f"{source.name!r} is an endpoint: its weights are not to be had, so nothing can be trained from it.",
+            fix="Name a model with open weights here, and give the endpoint to `superalign validate --model`.",
+        )
     if source.kind == "adapter":
         return _load_adapter(source, device, dtype, say)
     folder, content = _local(source, say)

@@ -7,14 +7,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Access, Conversation, Message, Unscored
 from superalign.models.adapter import AdaptedDecoder
 from superalign.models.decoder import Decoder, TokenIds, common_prefix
-from superalign.models.reading import run_own
+from superalign.models.generate import generate, stop_tokens
 from superalign.runs.cost import count
 
 OPEN_WEIGHTS = frozenset({Access.BLACK_BOX, Access.LOGPROBS, Access.ACTIVATIONS, Access.WEIGHTS, Access.BASE})
@@ -98,24 +97,10 @@ class ModelSubject:
         """The model that this one was trained from, where the auditor may see it."""
         return self._base if Access.BASE in self.access else None
 
-    @torch.no_grad()
     def respond(self, conversations: Sequence[Conversation], max_tokens: int = 12) -> list[str | Unscored]:
         """Greedy answers. One that does not end within `max_tokens` is cut there."""
-        prompts = self._encode(conversations)
-        decoder, embed = self.decoder, self.decoder.model.get_input_embeddings()
-        reading = decoder.reader.read(prompts, 0, [decoder.own(prompt) for prompt in prompts])
-        answers: list[list[int]] = [[] for _ in prompts]
-        going = list(range(len(prompts)))
-        for _ in range(max_tokens):
-            written = [torch.tensor(answers[i], dtype=torch.long, device=decoder.device) for i in going]
-            own = [torch.cat([reading.own[i], embed(tokens)]) for i, tokens in zip(going, written, strict=True)]
-            out = run_own(decoder.upper(0), reading, going, own)
-            last = torch.stack([states[len(o) - 1] for states, o in zip(out, own, strict=True)])
-            for i, token in zip(going, (last.float() @ decoder.head.float().T).argmax(-1).tolist(), strict=True):
-                answers[i].append(token)
-            going = [i for i in going if answers[i][-1] != self.chat.tokenizer.eos_token_id]
-            if not going:
-                break
+        stops = {self.chat.tokenizer.eos_token_id, *stop_tokens(self.decoder)}
+        answers = generate(self.decoder, self._encode(conversations), max_tokens, stops=stops)
         return [self.chat.decode(answer) for answer in answers]
 
     def yes_logits(self, conversations: Sequence[Conversation]) -> Float[np.ndarray, "conversations"]:

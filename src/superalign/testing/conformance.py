@@ -109,7 +109,8 @@ def check_subject(make: Callable[[], Subject]) -> None:
     require(isinstance(subject, Subject), "it lacks a member of the Subject protocol")
     require(isinstance(subject.access, frozenset), "access must be a frozenset of Access")
     require(all(isinstance(access, Access) for access in subject.access), "access must be a frozenset of Access")
-    require(subject.layers > 0, "layers must be the depth of the residual stream")
+    shown = Access.ACTIVATIONS in subject.access
+    require(subject.layers > 0 or not shown, "layers must be the depth of the residual stream")
     asked = [question.asked for question in comparisons(6)[0]]
     require(len(subject.respond(asked)) == len(asked), "respond must give one answer per conversation")
     require(all(isinstance(a, str | Unscored) for a in subject.respond(asked)), "an answer is text or Unscored")

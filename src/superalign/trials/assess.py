@@ -10,11 +10,10 @@ from pydantic import Field
 
 from superalign.contracts import registry
 from superalign.contracts.errors import SuperalignError
-from superalign.contracts.protocols import AnswerKey, Detector, Trusted
+from superalign.contracts.protocols import AnswerKey, Detector, Subject, Trusted
 from superalign.contracts.records import Access, Finding, Question, Record, Specification, Unscored, Verdict
 from superalign.contracts.summary import DetectorResult, Threshold
 from superalign.models.handle import ModelIdentity, open_base, open_trained, open_user_model
-from superalign.models.subject import ModelSubject
 from superalign.models.teach import TrainedModel
 from superalign.runs.code_version import code_version
 from superalign.runs.cost import metered
@@ -65,7 +64,7 @@ def assess(
     return Assessment(result=found)
 
 
-def verdict_on(subject: ModelSubject, detector: Detector) -> Verdict | Unscored:
+def verdict_on(subject: Subject, detector: Detector) -> Verdict | Unscored:
     """What `detector` says of `subject`, if it may look and says anything that can be read."""
     if missing := detector.access - subject.access:
         needs = ", ".join(sorted(missing))
@@ -78,7 +77,7 @@ def verdict_on(subject: ModelSubject, detector: Detector) -> Verdict | Unscored:
 
 def opened(
     name: str, base: ModelIdentity, trained: Done[TrainedModel] | None, user_model: ModelIdentity | None
-) -> ModelSubject:
+) -> Subject:
     """The subject under its opaque name."""
     if trained is not None:
         return open_trained(open_base(base), trained.folder, name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from superalign.contracts.records import Verdict
+from superalign.contracts.records import Access, Verdict
 from superalign.contracts.summary import DetectorResult, LayerCurve, Threshold
 from superalign.generalization.weak_to_strong import Students
 from superalign.interpretability.layer_curve import layer_curve
@@ -104,8 +104,10 @@ def curve(
     *,
     trained: Done[TrainedModel] | None = None,
     user_model: ModelIdentity | None = None,
-) -> LayerCurve:
-    """Where the model knows the truth, by layer, beside what the text alone tells."""
+) -> LayerCurve | None:
+    """Where the model knows the truth, by layer, beside what the text alone tells; None if it shows no layers."""
+    if Access.ACTIVATIONS not in opened("model", base, trained, user_model).access:
+        return None
     return run.step(
         "probe every second layer", draw_curve, auditor=auditor, base=base, trained=trained, user_model=user_model
     ).value
