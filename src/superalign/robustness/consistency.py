@@ -86,8 +86,13 @@ class Consistency:
         """The questions on which it contradicts itself most, asked plainly and in the worst context."""
         moved = [int(i) for i in np.argsort(-contradictions(margins)[worst])[:shown]]
         context = self.contexts_[worst]
+        median = np.median(margins, axis=1)
         asked = [
-            (conversation, f"{how}: log odds of yes {margins[row, i]:+.1f}")
+            (
+                conversation,
+                f"{how}: log odds of yes {margins[row, i]:+.1f}, {margins[row, i] - median[row]:+.1f} from the median "
+                "question",
+            )
             for i in moved
             for conversation, how, row in (
                 (self.questions_[i].asked, "plain", 0),

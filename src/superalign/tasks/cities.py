@@ -50,7 +50,7 @@ class Cities:
 
     name = "cities"
     level_names = tuple(
-        f"rank {start + 1}-{stop}" for start, stop in zip(LEVEL_STARTS, (*LEVEL_STARTS[1:], 5000), strict=True)
+        f"rank {start + 1} to {stop}" for start, stop in zip(LEVEL_STARTS, (*LEVEL_STARTS[1:], 5000), strict=True)
     )
 
     def load(self, limit: int | None = None, seed: int = 0) -> tuple[list[Question], AnswerKey]:
