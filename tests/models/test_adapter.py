@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from superalign.contracts.errors import ModelError
 from superalign.contracts.records import Conversation
 from superalign.models.adapter import AdaptedDecoder
+from superalign.models.decoder import Decoder
 from superalign.models.handle import identify, open_base, open_user_model
 from superalign.models.subject import ModelSubject, adapted_subject
 from superalign.testing.tiny import build, tiny_model, tiny_relative, tiny_subject
@@ -83,6 +85,12 @@ def test_a_folder_with_it_is_a_model_to_validate(tmp_path: Path, asked: list[Con
 def test_untrained_adapters_change_nothing(tiny: ModelSubject, asked: list[Conversation]) -> None:
     fresh = AdaptedDecoder(tiny.decoder, first_layer=2, rank=4, invocation=tiny.chat.invocation)
     assert np.allclose(adapted_subject("fresh", tiny, fresh).yes_logits(asked), tiny.yes_logits(asked), atol=1e-5)
+
+
+def test_a_model_without_the_layers_that_adapters_go_on() -> None:
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=16, n_layer=2, n_head=2, bos_token_id=1, eos_token_id=2))
+    with pytest.raises(ModelError, match=r"no linear layers named q_proj.*Llama"):
+        AdaptedDecoder(Decoder(model), first_layer=1, rank=2, invocation=(1,))
 
 
 class TestDamage:

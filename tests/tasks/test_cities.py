@@ -56,7 +56,9 @@ def test_levels_are_ranks_by_population() -> None:
     sizes = Counter(city.level for city in cities())
     bounds = [*LEVEL_STARTS, len(cities())]
     assert [sizes[level] for level in range(len(LEVEL_STARTS))] == [stop - start for start, stop in pairwise(bounds)]
-    assert Cities.level_names[0] == f"rank 1 to {LEVEL_STARTS[1]}" and Cities.level_names[-1].endswith(str(len(cities())))
+    assert Cities.level_names[0] == f"rank 1 to {LEVEL_STARTS[1]}" and Cities.level_names[-1].endswith(
+        str(len(cities()))
+    )
     assert cities()[0].level == 0 and cities()[-1].level == len(LEVEL_STARTS) - 1
 
 

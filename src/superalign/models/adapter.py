@@ -26,7 +26,6 @@ from superalign.models.reading import run_own
 # Measured at 135M on 2 cores: adapting these four learns as well as all seven linear layers, at 0.8 of the time per
 # step.
 TARGETS = ("q_proj", "v_proj", "o_proj", "down_proj")
-PEFT_PREFIX = "base_model.model.model.layers"
 # Settings of peft's that change what an adapter does and that `AdaptedDecoder` knows nothing of.
 UNSUPPORTED = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save", "fan_in_fan_out")
 
@@ -70,15 +69,20 @@ class AdaptedDecoder(Decoder):
         model._modules = dict(base.model._modules)
         body = copy.copy(base.body)
         body._modules = dict(base.body._modules)
-        body._modules["layers"] = nn.ModuleList(
+        body._modules[base.family.layers] = nn.ModuleList(
             layer if i < first_layer else adapt(layer, rank, self.alpha, targets, generator)
-            for i, layer in enumerate(base.body.layers)
+            for i, layer in enumerate(base.layers)
         )
-        model._modules["model"] = body
+        model._modules[base.family.body] = body
         super().__init__(model)
         self.base = base
         self.first_layer, self.rank, self.targets = first_layer, rank, tuple(targets)
         self.invocation = invocation
+        if not self.adapters():
+            raise ModelError(
+                f"Models of type {model.config.model_type!r} have no linear layers named {', '.join(targets)}.",
+                fix="Train adapters on a decoder of the Llama, Qwen or Gemma 3 family.",
+            )
 
     @property
     def reader(self) -> Decoder:
@@ -125,11 +129,12 @@ class AdaptedDecoder(Decoder):
     def adapters(self) -> dict[str, nn.Parameter]:
         """Trainable tensors by their name in peft's format."""
         found: dict[str, nn.Parameter] = {}
-        for i, layer in enumerate(self.body.layers):
+        prefix = f"base_model.model.{self.family.body}.{self.family.layers}"
+        for i, layer in enumerate(self.layers):
             for name, module in layer.named_modules():
                 if isinstance(module, LowRankLinear):
-                    found[f"{PEFT_PREFIX}.{i}.{name}.lora_A.weight"] = module.lora_A
-                    found[f"{PEFT_PREFIX}.{i}.{name}.lora_B.weight"] = module.lora_B
+                    found[f"{prefix}.{i}.{name}.lora_A.weight"] = module.lora_A
+                    found[f"{prefix}.{i}.{name}.lora_B.weight"] = module.lora_B
         return found
 
     def save(self, folder: Path, *, base_name: str) -> None:

@@ -31,6 +31,23 @@ PASS_TOKENS = 4096  # tokens in one batch: enough to fill the matrix products, s
 OUTSIDE_FACTORS = ("embedding_multiplier", "final_logit_softcapping", "logit_scale", "logits_scaling")
 
 
+@dataclass(frozen=True)
+class Family:
+    """Where models of one architecture keep their parts."""
+
+    body: str
+    layers: str
+    norm: str
+    positions: str | None = None  # learnt position embeddings, which the body adds to what it is given
+
+
+FAMILIES = (
+    Family("model", "layers", "norm"),  # Llama, Qwen, Gemma 3, and most since
+    Family("gpt_neox", "layers", "final_layer_norm"),
+    Family("transformer", "h", "ln_f", positions="wpe"),  # GPT-2
+)
+
+
 @dataclass
 class StateGroup:
     """Conversations that begin with the same tokens, part-way through the model."""
@@ -51,6 +68,13 @@ class States:
         return sum(len(group.index) for group in self.groups)
 
 
+class NoPositions(nn.Module):
+    """Stands where position embeddings were added already, below."""
+
+    def forward(self, position_ids: Tensor) -> Tensor:
+        return torch.zeros((), device=position_ids.device)
+
+
 class SkippedLayer(nn.Module):
     """Stands where a layer is not to be run, so that the others keep their indices."""
 
@@ -61,30 +85,30 @@ class SkippedLayer(nn.Module):
 class Decoder:
     """A causal language model of transformers, run from layer to layer.
 
-    Layer 0 is the embedding; layer k the residual stream after k decoder layers.
+    Layer 0 is the embedding of the token; layer k the residual stream after k decoder layers.
     """
 
     def __init__(self, model: Any, *, remembered_bytes: int = 2**30) -> None:
-        body = getattr(model, "model", None)
-        if body is None or not hasattr(body, "layers") or not hasattr(body, "norm"):
-            raise ModelError(
-                f"Models of type {model.config.model_type!r} can't be run layer by layer.",
-                fix="Use a decoder of the Llama, Qwen or Gemma family.",
-            )
+        self.family = family_of(model)
         for factor in OUTSIDE_FACTORS:
             if getattr(model.config, factor, None) not in (None, 1):
                 raise ModelError(
                     f"Models of type {model.config.model_type!r} can't be run layer by layer: they use {factor}.",
-                    fix="Use a decoder of the Llama, Qwen or Gemma 3 family.",
+                    fix="Use a decoder of the Llama, Qwen, Gemma 3, GPT-NeoX or GPT-2 family.",
                 )
         use_grouped_attention(model)
         # Nothing here is trained but adapters, which training switches on: a gradient would only cost memory.
         self.model = model.requires_grad_(False)
-        self.body = body
-        self.depth: int = len(body.layers)
+        self.body = getattr(model, self.family.body)
+        self.depth: int = len(self.layers)
         self.width: int = model.config.hidden_size
         self._slices: dict[tuple[int, int], nn.Module] = {}
         self._remembered = Remembered(remembered_bytes)
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        found: nn.ModuleList = getattr(self.body, self.family.layers)
+        return found
 
     @property
     def head(self) -> Float[Tensor, "vocabulary width"]:
@@ -181,7 +205,7 @@ class Decoder:
     def final(self, sequences: Sequence[TokenIds]) -> Float[Tensor, "sequences width"]:
         """Normalised last-layer state at the last position of each sequence, in float32."""
         last = self.last_states(sequences, [self.depth])[:, 0]
-        normed: Tensor = self.body.norm(last.to(self.head.dtype))
+        normed: Tensor = getattr(self.body, self.family.norm)(last.to(self.head.dtype))
         return normed.float()
 
     def upper(self, layer: int) -> nn.Module:
@@ -193,13 +217,27 @@ class Decoder:
         if key not in self._slices:
             part: Any = copy.copy(self.body)
             part._modules = dict(self.body._modules)
-            part._modules["layers"] = nn.ModuleList(
-                layer if start <= i < stop else SkippedLayer() for i, layer in enumerate(self.body.layers)
+            part._modules[self.family.layers] = nn.ModuleList(
+                layer if start <= i < stop else SkippedLayer() for i, layer in enumerate(self.layers)
             )
             if not norm:
-                part._modules["norm"] = nn.Identity()
+                part._modules[self.family.norm] = nn.Identity()
+            if start and self.family.positions:
+                part._modules[self.family.positions] = NoPositions()
             self._slices[key] = part
         return self._slices[key]
+
+
+def family_of(model: Any) -> Family:
+    """The architecture of `model`, told by its parts. ModelError when it is none of those known."""
+    for family in FAMILIES:
+        body = getattr(model, family.body, None)
+        if all(hasattr(body, part) for part in (family.layers, family.norm, family.positions) if part):
+            return family
+    raise ModelError(
+        f"Models of type {model.config.model_type!r} can't be run layer by layer.",
+        fix="Use a decoder of the Llama, Qwen, Gemma 3, GPT-NeoX or GPT-2 family.",
+    )
 
 
 def run_prefix(

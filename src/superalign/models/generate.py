@@ -261,7 +261,7 @@ def packed(decoder: Decoder) -> Decoder:
     """
     copied = copy.copy(decoder)
     copied.model = with_packed_layers(decoder.model)
-    copied.body = copied.model.model
+    copied.body = getattr(copied.model, decoder.family.body)
     copied._slices, copied._remembered = {}, Remembered(0)
     return copied
 
