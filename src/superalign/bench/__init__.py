@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from superalign.bench.compare import Benchmark
 
 BENCHES = {
+    "activations": "Three layers at the answer position of 512 questions, against a loop over transformers.",
     "generation": "Greedy answers to 32 questions, against generate of transformers.",
     "probes": "Logistic and mean-difference probes on every layer, against a scikit-learn loop.",
 }
