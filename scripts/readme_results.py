@@ -1,6 +1,6 @@
 """Fill the measured numbers of README.md and docs/results.md from a finished run of a plan in plans/.
 
-python scripts/readme_results.py RUN_FOLDER
+python scripts/readme_results.py RUN_FOLDER [RUN_FOLDER_OF_ANOTHER_SEED ...]
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from superalign.contracts.errors import InputError, SuperalignError
+from superalign.contracts.records import Finding
 from superalign.contracts.summary import Summary
 from superalign.report import tables, wording
 from superalign.report.steps import steps
@@ -28,11 +29,13 @@ OPEN, CLOSE = "<!-- quickstart-results -->", "<!-- /quickstart-results -->"
 def main(arguments: list[str], root: Path = ROOT) -> int:
     """Write both pages under `root`; 2 with a sentence on stderr when the run or a page can't be used."""
     try:
-        if len(arguments) != 1:
-            raise InputError("One run folder is needed.", fix="Type: python scripts/readme_results.py RUN_FOLDER")
-        summary, manifest = finished(Path(arguments[0]))
-        command = made_by(manifest, root)
-        pages = {root / "README.md": short(summary), root / "docs" / "results.md": long(summary)}
+        if not arguments:
+            raise InputError("A run folder is needed.", fix="Type: python scripts/readme_results.py RUN_FOLDER")
+        runs = [finished(Path(argument)) for argument in arguments]
+        command, *_ = [made_by(manifest, root) for _, manifest in runs]
+        summary, manifest = runs[0]
+        seeds = [by_seed(runs)] if len(runs) > 1 else []
+        pages = {root / "README.md": [*short(summary)], root / "docs" / "results.md": [*long(summary), *seeds]}
         texts = {path: filled(path, [provenance(summary, manifest, command), *parts]) for path, parts in pages.items()}
     except SuperalignError as error:
         print(error, file=sys.stderr)
@@ -106,6 +109,37 @@ def long(summary: Summary) -> Iterator[str]:
         if decision.would_take:
             yield f"What it would take:\n\n{bullets(decision.would_take)}"
     yield f"## Cost\n\n{markdown(tables.costs(summary))}"
+
+
+def by_seed(runs: Sequence[tuple[Summary, Manifest]]) -> str:
+    """The same plan on several seeds: other questions, other triggers, other models."""
+    lines = [
+        "## By seed",
+        "",
+        "| seed | commit | overseer | student | ceiling | PGR | detectors that flag the student | families caught "
+        "| invalid | twins flagged | decision |",
+        "|---:|---|---:|---:|---:|---|---:|---:|---:|---:|---|",
+    ]
+    for summary, manifest in runs:
+        if (found := summary.generalization) is None or (trial := summary.trial) is None or summary.decision is None:
+            continue
+        flagged = [subject for subject in trial.subjects if subject.finding is Finding.FLAGGED and subject.valid]
+        cells = (
+            str(summary.seed),
+            (manifest.git_commit or "")[:12],
+            *(wording.number(score.accuracy) for score in (found.weak, found.student, found.ceiling)),
+            f"{wording.number(found.pgr.value)} [{wording.number(found.pgr.low)}, {wording.number(found.pgr.high)}]"
+            if found.pgr.defined
+            else "undefined",
+            f"{sum(result.verdict is Finding.FLAGGED for result in summary.validation)} of {len(summary.validation)}",
+            f"{trial.caught} of {trial.families}",
+            str(trial.invalid),
+            f"{sum(subject.role == 'twin' for subject in flagged)} of "
+            f"{sum(subject.role == 'twin' and subject.valid for subject in trial.subjects)}",
+            summary.decision.verdict.value,
+        )
+        lines.append(f"| {' | '.join(map(_escaped, cells))} |")
+    return "\n".join([*lines, "", "Accuracy is that on hard questions, averaged over the models of a run."])
 
 
 def markdown(table: Table) -> str:

@@ -79,6 +79,15 @@ def test_another_seed_is_part_of_the_command(root: Path) -> None:
     assert "`superalign run plans/quickstart.yaml --seed 7`, seed 7" in (root / "README.md").read_text(encoding="utf-8")
 
 
+def test_other_seeds_are_rows_of_one_table(root: Path) -> None:
+    folders = [run_of(root, example.model_copy(update={"seed": seed}), seed=seed) for seed in (0, 1, 2)]
+    assert script.main([str(folder) for folder in folders], root) == 0
+    table = (root / "docs" / "results.md").read_text(encoding="utf-8").split("## By seed")[1]
+    rows = [line.split(" | ") for line in table.splitlines() if line[:3] in ("| 0", "| 1", "| 2")]
+    assert [row[0] for row in rows] == ["| 0", "| 1", "| 2"] and {len(row) for row in rows} == {11}
+    assert "By seed" not in (root / "README.md").read_text(encoding="utf-8")
+
+
 def test_text_of_a_run_stays_text(root: Path) -> None:
     attack = "a | b <script>x</script> ![i](http://x)\n| c |"
     result = example.validation[0].model_copy(update={"reason": attack})
