@@ -31,7 +31,8 @@ def validate(
         str | None, typer.Argument(metavar="[PLAN|RUN]", help="As for `run`. With --model, a plan or nothing.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Validate this model instead: full weights or a PEFT adapter.")
+        str | None,
+        typer.Option(metavar="PATH", help="Validate this model instead: full weights, a PEFT adapter or an endpoint."),
     ] = None,
     base: Annotated[
         str | None, typer.Option(metavar="NAME", help="What --model was trained from: a known name or a path.")
