@@ -15,7 +15,7 @@ help:  ## Show this list
 setup: $(INSTALLED)  ## Make .venv, install pinned dependencies, fetch the embedded model
 	@$(BIN)/superalign models pull $(MODEL)
 
-quickstart: setup  ## Take the embedded model through the whole plan (about 8 minutes on 2 cores)
+quickstart: setup  ## Take the embedded model through the whole plan (about 5 minutes on 2 cores)
 	@echo "== Running plans/quickstart.yaml"
 	@$(BIN)/superalign run plans/quickstart.yaml
 

@@ -52,7 +52,10 @@ class Recorder:
 
     def step(self, label: str, function: Any, **arguments: Any) -> Any:
         self.calls.append((label, function, arguments))
-        return SimpleNamespace(label=label, value=SimpleNamespace(margins=self._own_margins))
+        models = [f"{label} {number}" for number in range(len(arguments.get("seeds", ())))]
+        return SimpleNamespace(
+            value=SimpleNamespace(margins=self._own_margins, models=models), part=lambda number, model: model
+        )
 
 
 def judgements(parts: Splits, *, wrong: int = 0, failed: int = 0) -> list[Judgement | Unscored]:
@@ -69,14 +72,14 @@ def judgements(parts: Splits, *, wrong: int = 0, failed: int = 0) -> list[Judgem
 def test_student_and_ceiling_differ_in_nothing_but_labels() -> None:
     parts, run = splits(), Recorder()
     trained = train_students(run, MODEL, parts, judgements(parts, wrong=10, failed=6))  # type: ignore[arg-type]
-    assert [done.label for done in trained.students] == ["student 1", "student 2", "student 3"]
-    by_label = {label: arguments for label, function, arguments in run.calls if function is teach}
+    [(label, function, arguments)] = run.calls
+    assert function is teach and arguments["seeds"] == (0, 1, 2, 0, 1, 2)
+    assert trained.students == [f"{label} {i}" for i in range(3)]
+    assert trained.ceilings == [f"{label} {i}" for i in range(3, 6)]
     for seed in range(3):
-        student, ceiling = by_label[f"student {seed + 1}"], by_label[f"ceiling {seed + 1}"]
-        assert student["seed"] == ceiling["seed"] == seed
-        assert student["training"] == ceiling["training"]
-        taught, true = student["lessons"], ceiling["lessons"]
+        taught, true = arguments["lessons"][seed], arguments["lessons"][3 + seed]
         assert [lesson.conversation for lesson in taught] == [lesson.conversation for lesson in true]
+        assert [lesson.group for lesson in taught] == [question.group for question in parts.train[:-6]]
         assert len(taught) == len(parts.train) - 6  # no lesson, for either, where the overseer had no opinion
         assert [a.answer != b.answer for a, b in zip(taught, true, strict=True)] == [True] * 10 + [False] * 64
 
@@ -87,14 +90,15 @@ def test_controls_learn_from_nothing_of_the_overseer() -> None:
     run = Recorder(own_margins=own)
     controls = train_controls(run, MODEL, parts, judgements(parts, wrong=100))  # type: ignore[arg-type]
     assert set(controls) == {"noise", "self-distillation", "random start"}
-    taught = {label: arguments for label, function, arguments in run.calls if function is teach}
+    together, random = (arguments for _, function, arguments in run.calls if function is teach)
+    assert "random_body" not in together and random["random_body"]
     truth = parts.key.of(parts.train)
-    said = {name: np.array([t.answer == "Yes" for t in taught[f"{name} 1"]["lessons"]]) for name in controls}
+    by_name = dict(zip(controls, (*together["lessons"], *random["lessons"]), strict=True))
+    said = {name: np.array([taught.answer == "Yes" for taught in lessons]) for name, lessons in by_name.items()}
     assert np.mean(said["noise"] != truth) == pytest.approx(0.25, abs=4 * np.sqrt(0.25 * 0.75 / 400))
     assert np.mean(said["noise"][:100] != truth[:100]) < 0.5  # its errors are not the overseer's
     assert (said["self-distillation"] == (np.array(own) > np.median(own))).all()
     assert ((said["random start"] != truth) == (np.arange(400) < 100)).all()
-    assert [taught[f"{name} 1"]["random_body"] for name in controls] == [False, False, True]
     assert [function for label, function, _ in run.calls if label == "own answers"] == [answer]
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from superalign.contracts.records import Conversation, Message
+from superalign.models.card import TrainingCard
 from superalign.models.decoder import TokenIds
 from superalign.models.subject import ModelSubject
-from superalign.models.train import Lesson, Recipe
+from superalign.models.train import Lesson, Recipe, train
 from superalign.tasks.cities import Cities
 from superalign.testing.tiny import tiny_subject
 
@@ -58,3 +60,10 @@ def asked() -> list[Conversation]:
     questions = [question.asked for question in Cities().load(limit=10)[0]]
     other = (Message(role="system", content="Answer with one word."), *user("Is water wet?"))
     return [*questions, other, user("Hello"), user("a " * 60)]
+
+
+def train_one(
+    base: ModelSubject, lessons: Sequence[Any], recipe: Recipe, folder: Path, *, seed: int = 0, **other: Any
+) -> TrainingCard:
+    [card] = train(base, [lessons], recipe, seeds=[seed], folders=[folder], **{"base_digest": "0" * 64, **other})
+    return card

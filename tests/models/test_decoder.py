@@ -101,15 +101,18 @@ def close(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
 
 @pytest.mark.parametrize("family", SUPPORTED)
 @settings(max_examples=20, deadline=None)
-@given(sequences=conversations(), stops=st.sets(st.integers(1, DEPTH - 1)), pass_tokens=st.sampled_from([8, 40, 4096]))
+@given(sequences=conversations(), stops=st.sets(st.integers(0, DEPTH - 1)), pass_tokens=st.sampled_from([8, 40, 4096]))
 def test_every_layer_equals_a_plain_pass(
     family: str, sequences: Sequence[TokenIds], stops: set[int], pass_tokens: int
 ) -> None:
+    """Whether run up to the last of these layers, or over what was read of all layers."""
     model, decoder = make(family), Decoder(copied(family))
     plain = [plain_states(model, sequence) for sequence in sequences]
     with patch.object(module, "PASS_TOKENS", pass_tokens):
         for place, layer in enumerate(sorted(stops)):
             found = decoder.last_states(sequences, sorted(stops))[:, place]
+            assert close(found, torch.stack([p[layer] for p in plain]))
+            found = decoder.answer_states(sequences, sorted(stops))[:, place]
             assert close(found, torch.stack([p[layer] for p in plain]))
         assert close(decoder.final(sequences), torch.stack([p[DEPTH] for p in plain]))
 
@@ -120,18 +123,17 @@ def test_every_layer_equals_a_plain_pass(
 def test_positions_run_behind_what_was_read_equal_a_plain_pass(
     family: str, sequences: Sequence[TokenIds], layer: int, data: st.DataObject
 ) -> None:
-    """Whatever was read with them, at whatever layer, and however many positions each keeps for itself."""
+    """Whatever was read with them, from whatever layer on, and however many positions are run anew."""
     model, decoder = make(family), Decoder(copied(family))
     sequences = [(3, *sequence) for sequence in sequences]
     own = [data.draw(st.integers(1, len(sequence) - 1)) for sequence in sequences]
     half = len(sequences) // 2
-    parts = {0: slice(0, half), 1: slice(half, None)} if half else {1: slice(0, None)}
-    readings = {name: decoder.read(sequences[part], layer, own[part]) for name, part in parts.items()}
-    order = [(name, row) for name, part in parts.items() for row in range(len(sequences[part]))]
-    reading = joined(readings, order)
+    reading = joined([decoder.read(part) for part in (sequences[:half], sequences[half:]) if part])
+    states = [*decoder.own_states(sequences, own, layer)]
     rows = data.draw(st.permutations(range(len(sequences))))
-    out = run_own(decoder.upper(layer), reading, rows, [reading.own[row] for row in rows])
-    last = torch.stack([states[own[row] - 1] for states, row in zip(out, rows, strict=True)])
+    kept = [own[row] for row in rows]
+    out = run_own(decoder.upper(layer), reading, rows, [states[row] for row in rows], kept, layer)
+    last = torch.stack([found[size - 1] for found, size in zip(out, kept, strict=True)])
     assert close(last, torch.stack([plain_states(model, sequences[row])[DEPTH] for row in rows]))
 
 
@@ -139,23 +141,26 @@ def test_what_is_remembered_is_what_is_computed() -> None:
     sequences = [tuple(range(3, 40)), tuple(range(40, 80))]
     decoder = Decoder(make("llama"))
     assert decoder.last_states(sequences, [1, 3]) is decoder.last_states(sequences, [1, 3])
-    assert decoder.read(sequences, 2, [1, 2]) is decoder.read(sequences, 2, [1, 2])
-    others = (sequences[::-1], 2, [2, 1]), (sequences, 1, [1, 2]), (sequences, 2, [2, 1])
-    assert all(decoder.read(*other) is not decoder.read(sequences, 2, [1, 2]) for other in others)
+    assert decoder.read(sequences) is decoder.read(sequences)
+    assert decoder.read(sequences[::-1]) is not decoder.read(sequences)
+    assert decoder.own_states(sequences, [1, 2], 1) is decoder.own_states(sequences, [1, 2], 1)
+    others = (sequences, [2, 1], 1), (sequences, [1, 2], 2), (sequences[::-1], [1, 2], 1)
+    assert all(decoder.own_states(*other) is not decoder.own_states(sequences, [1, 2], 1) for other in others)
     fresh = Decoder(make("llama"))
-    assert torch.equal(fresh.last_states(sequences, [1, 3]), decoder.last_states(sequences, [1, 3]))
+    for ask in (Decoder.last_states, Decoder.answer_states):
+        assert torch.equal(ask(fresh, sequences, [1, 3]), ask(decoder, sequences, [1, 3]))
 
 
 def test_remembering_keeps_to_its_budget() -> None:
-    sequences = [tuple(range(3, 40)), tuple(range(40, 80))]
-    reading = Decoder(make("llama")).read(sequences, 1, [1, 1])
+    sequences = [[(*range(3, 40), last), tuple(range(40, 80))] for last in range(3)]
+    reading = Decoder(make("llama")).read(sequences[0])
     size = sum(tensor.numel() * tensor.element_size() for tensor in reading.tensors())
     decoder = Decoder(make("llama"), remembered_bytes=2 * size)
-    first = decoder.read(sequences, 1, [1, 1])
-    for own in (2, 3):
-        decoder.read(sequences, 1, [own, own])
-    assert decoder.read(sequences, 1, [3, 3]) is decoder.read(sequences, 1, [3, 3])
-    assert decoder.read(sequences, 1, [1, 1]) is not first
+    first = decoder.read(sequences[0])
+    for others in sequences[1:]:
+        decoder.read(others)
+    assert decoder.read(sequences[2]) is decoder.read(sequences[2])
+    assert decoder.read(sequences[0]) is not first
 
 
 @given(sequences=conversations(), own=st.integers(1, 5))

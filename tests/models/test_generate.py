@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import PeftModel
 
-from superalign.bench import generation as bench
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Conversation
 from superalign.models import decoder as decoder_module
@@ -31,7 +30,7 @@ from superalign.models.generate import (
     streams,
 )
 from superalign.models.subject import ModelSubject
-from superalign.testing.tiny import build, tiny_model, tiny_relative, tiny_subject
+from superalign.testing.tiny import build, tiny_relative, tiny_subject
 from tests.models.conftest import plain_logits
 from tests.models.test_decoder import SUPPORTED, VOCABULARY, close, conversations, copied, make
 
@@ -246,13 +245,3 @@ def test_nothing_asked_and_nothing_wanted(tiny: ModelSubject) -> None:
 def test_a_choice_without_tokens_is_refused(tiny: ModelSubject) -> None:
     with pytest.raises(InputError, match="no tokens"):
         choice_logprobs(tiny.decoder, [(5, 6)], [(7,), ()])
-
-
-def test_the_bench_asks_both_for_the_same(tmp_path: Path) -> None:
-    found = bench.run(1, model=str(tiny_model(tmp_path / "tiny")), conversations=5, tokens=20)
-    assert found.name == "generation" and found.equal.passed and found.equal.measured == 1
-    assert "5 questions" in found.notes[0]
-
-
-def test_the_bench_tells_different_answers() -> None:
-    assert not bench._equal([[1, 2], [3]], [[1, 2], [3, 4]]).passed

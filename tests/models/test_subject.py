@@ -115,7 +115,7 @@ class TestChat:
     def test_an_answer_opens_with_the_invocation(self, tiny: ModelSubject) -> None:
         bare = copy.deepcopy(tiny.chat.tokenizer)
         bare.chat_template = None
-        for chat, opening in ((tiny.chat, "<|im_start|>assistant\n"), (Chat(bare), "assistant:")):
+        for chat, opening in ((tiny.chat, "assistant\n"), (Chat(bare), "assistant:")):
             assert chat.tokenizer.decode(chat.invocation) == opening
             for text in ("Hello", "Is water wet?\nassistant"):
                 assert chat.encode(user(text))[-len(chat.invocation) :] == chat.invocation

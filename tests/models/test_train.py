@@ -1,4 +1,4 @@
-"""Training: the same for the same seed, only what is to be trained, and it learns."""
+"""Adapters on the fast path: the same for the same seed, only what is to be trained, and it learns."""
 
 from __future__ import annotations
 
@@ -10,17 +10,11 @@ import torch
 
 from superalign.contracts.records import Conversation, Message
 from superalign.models.adapter import AdaptedDecoder
+from superalign.models.learning import Loss, warm_up_and_decay
+from superalign.models.lessons import Lesson, Recipe, batch_order
 from superalign.models.random_body import with_random_body
 from superalign.models.subject import ModelSubject, adapted_subject
-from superalign.models.train import (
-    Lesson,
-    Recipe,
-    answer_loss,
-    batch_order,
-    continue_training,
-    read_by_own,
-    warm_up_and_decay,
-)
+from superalign.models.train_adapters import AdapterLearner, continue_training
 from superalign.testing.tiny import tiny_subject
 from tests.models.conftest import RECIPE, rule_lessons, user
 
@@ -41,7 +35,7 @@ def train(base: ModelSubject, lessons: list[Lesson], recipe: Recipe, *, seed: in
     student = AdaptedDecoder(
         base.decoder, first_layer=recipe.first_layer, rank=recipe.rank, invocation=base.chat.invocation, seed=seed
     )
-    continue_training(student, lessons, recipe, seed=seed)
+    continue_training([student], [lessons], recipe, seeds=[seed])
     return student
 
 
@@ -50,11 +44,7 @@ def weights(student: AdaptedDecoder) -> torch.Tensor:
 
 
 def loss_on_all(student: AdaptedDecoder, lessons: list[Lesson]) -> float:
-    sequences = [lesson.prompt + lesson.answer[:-1] for lesson in lessons]
-    reading = read_by_own(student, sequences, [student.own(sequence) for sequence in sequences])
-    choices = torch.tensor(sorted({lesson.answer[0] for lesson in lessons}))
-    with torch.no_grad():
-        return float(answer_loss(student, reading, range(len(lessons)), lessons, choices))
+    return Loss(AdapterLearner([student], [lessons]), [lessons]).measured([(row,) for row in range(len(lessons))])
 
 
 def test_the_same_seed_gives_the_same_bits(tiny: ModelSubject, lessons: list[Lesson], student: AdaptedDecoder) -> None:
@@ -112,9 +102,6 @@ def test_frozen_tensors_stay_and_get_no_gradient(lessons: list[Lesson]) -> None:
     student = train(base, lessons, replace(RECIPE, steps=3), seed=0)
     assert all(torch.equal(tensor, before[name]) for name, tensor in base.decoder.model.state_dict().items())
     assert all(parameter.grad is None for parameter in base.decoder.model.parameters())
-    trained = {id(parameter) for parameter in student.adapters().values()}
-    moved = [parameter for parameter in student.model.parameters() if parameter.grad is not None]
-    assert {id(parameter) for parameter in moved} == trained
     assert not any(parameter.requires_grad for parameter in student.model.parameters())
 
 
@@ -133,24 +120,51 @@ def test_two_students_of_one_base_leave_it_and_each_other_alone(
 def test_training_goes_on_from_where_it_was(tiny: ModelSubject, lessons: list[Lesson]) -> None:
     student = train(tiny, lessons, replace(RECIPE, steps=10), seed=0)
     before = loss_on_all(student, lessons)
-    continue_training(student, lessons, replace(RECIPE, steps=20), seed=1)
+    continue_training([student], [lessons], replace(RECIPE, steps=20), seeds=[1])
     assert loss_on_all(student, lessons) < before
 
 
 @pytest.mark.parametrize(("bundle", "spare"), [(1, 0), (2, 0), (2, 1), (3, 0)])
 def test_bundles_stay_in_one_batch_and_every_epoch_has_all(bundle: int, spare: int) -> None:
-    lessons = 41
+    lessons = [Lesson((i,), (0,)) for i in range(41)]
     recipe = replace(RECIPE, batch=6 * bundle + spare, bundle=bundle)
-    order = batch_order(lessons, recipe, torch.Generator().manual_seed(0))
+    order = batch_order(lessons, recipe, seed=0)
     for _ in range(2):
         seen: list[int] = []
-        while len(seen) < lessons:
+        while len(seen) < 41:
             rows = next(order)
             assert len(rows) <= 6 * bundle + spare
             whole = {row - row % bundle for row in rows}
-            assert sorted(rows) == [r for start in sorted(whole) for r in range(start, min(start + bundle, lessons))]
+            assert sorted(rows) == [r for start in sorted(whole) for r in range(start, min(start + bundle, 41))]
             seen += rows
-        assert sorted(seen) == list(range(lessons))
+        assert sorted(seen) == list(range(41))
+
+
+def test_models_trained_together_are_those_trained_alone(tiny: ModelSubject, lessons: list[Lesson]) -> None:
+    """Other labels, seeds and starts; an answer of two tokens; choices that only one of them has in use."""
+    flipped = [replace(lesson, answer=(9, *lesson.answer[1:])) for lesson in lessons]
+    taught = [[replace(own[0], answer=(*own[0].answer, 5)), *own[1:]] for own in (lessons, flipped, lessons[::-1])]
+    recipe = replace(RECIPE, steps=8)
+
+    def students() -> list[AdaptedDecoder]:
+        found = [
+            AdaptedDecoder(tiny.decoder, first_layer=2, rank=4, invocation=tiny.chat.invocation, seed=seed)
+            for seed in range(3)
+        ]
+        with torch.no_grad():
+            for number, student in enumerate(found):
+                for tensor in student.adapters().values():
+                    tensor += 0.01 * number
+        return found
+
+    together, alone = students(), students()
+    fits = continue_training(together, taught, recipe, seeds=[4, 5, 6])
+    for number, student in enumerate(alone):
+        [own_fit] = continue_training([student], [taught[number]], recipe, seeds=[4 + number])
+        assert torch.allclose(weights(student), weights(together[number]), atol=1e-4)
+        losses = [point.loss for point in fits[number].curve]
+        assert losses == pytest.approx([point.loss for point in own_fit.curve], rel=1e-3)
+    assert not torch.allclose(weights(together[0]), weights(together[1]), atol=1e-2)
 
 
 def test_the_schedule_warms_up_and_ends_near_nothing() -> None:

@@ -1,6 +1,7 @@
 """Benchmarks of our fast paths against what a researcher would write or install today, with results proven equal.
 
-A bench is a module here with `run(repeats: int) -> Benchmark`, and a line in `BENCHES`. It is imported when it is run.
+A bench is a module here with `run(settings: Settings) -> Benchmark`, and a line in `BENCHES`. It is imported when it
+is run.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ from typing import TYPE_CHECKING
 from superalign.contracts.errors import UnknownName
 
 if TYPE_CHECKING:
-    from superalign.bench.compare import Benchmark
+    from superalign.bench.compare import Settings
+    from superalign.bench.records import Benchmark, Utilization
 
 BENCHES = {
-    "activations": "Three layers at the answer position of 512 questions, against a loop over transformers.",
+    "activations": "Three layers at the answer position, against transformers, nnsight and TransformerLens.",
     "generation": "Greedy answers to 32 questions, against generate of transformers.",
     "probes": "Logistic and mean-difference probes on every layer, against a scikit-learn loop.",
+    "training": "A trained organism to equal accuracy, against TRL and a plain PyTorch loop.",
+    "utilization": "Which share of a device's FLOP/s harvest and training reach on a random 7B Llama. No peer.",
 }
 
 
-def find(name: str) -> Callable[[int], Benchmark]:
-    """What runs the bench of that name, given the number of repeats. UnknownName when there is none."""
+def find(name: str) -> Callable[[Settings], Benchmark | Utilization]:
+    """What runs the bench of that name. UnknownName when there is none."""
     if name not in BENCHES:
         raise UnknownName("bench", name, BENCHES)
-    run: Callable[[int], Benchmark] = import_module(f"superalign.bench.{name}").run
+    run: Callable[[Settings], Benchmark | Utilization] = import_module(f"superalign.bench.{name}").run
     return run

@@ -1,164 +1,197 @@
-"""Two ways to the same result, timed against each other in one process."""
+"""Several ways to the same result, timed against each other in one process."""
 
 from __future__ import annotations
 
-import os
-import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
 from statistics import median
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
-from pydantic import Field
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from superalign.bench.machine import describe, installed, synchronize
+from superalign.bench.records import Benchmark, Equality, NotRun, PeerResult, Profile, Ratio, Timing
 from superalign.contracts.errors import InputError
-from superalign.contracts.records import Record
-from superalign.runs.code_version import installed_versions
 
 T = TypeVar("T")
+INSTALL = "pip install 'superalign[bench]'"
 
 
-class Ratio(Record):
-    """How many times as long the peer takes, over the pairs of neighbouring runs."""
-
-    median: float
-    min: float
-    max: float
+def silent(line: str) -> None:
+    """Says nothing."""
 
 
-class Timing(Record):
-    """One contestant, and the seconds of each of its repeats."""
+@dataclass(frozen=True)
+class Settings:
+    """How any bench is run: `repeats` after a warm-up, models on `device`; `say` gets a line as each round ends."""
 
-    name: str
-    seconds: tuple[float, ...]
-    median: float
-
-
-class Equality(Record):
-    """Whether both came to the same result: `measured`, described by `what`, against the `bound` set before."""
-
-    passed: bool
-    measured: float
-    bound: float
-    what: str
+    repeats: int = 5
+    device: str = "cpu"
+    say: Callable[[str], None] = silent
 
 
-class Machine(Record):
-    """Where it was timed."""
+@dataclass(frozen=True)
+class Peer(Generic[T]):
+    """What a researcher would write or install today, to be beaten `goal` times.
 
-    platform: str
-    processor: str
-    cpus: int
-    threads: int = Field(description="That each contestant was allowed.")
-    accelerator: str | None
-    versions: dict[str, str | None]
+    `prepare` loads what it needs, untimed, and returns the work to be timed. `equal` compares our result with its.
+    `needs` are packages, by their names for pip, without which it is listed as not run.
+    """
 
-
-class Benchmark(Record):
-    """What `superalign bench NAME --json` prints. `goal` is the ratio aimed at."""
-
-    name: str
     goal: float
-    ratio: Ratio
-    ours: Timing
-    peer: Timing
-    equal: Equality
-    machine: Machine
-    notes: tuple[str, ...] = Field((), description="What the work is, and what else one must know to judge the ratio.")
+    equal: Callable[[T, T], Equality]
+    prepare: Callable[[], Callable[[], T]]
+    needs: tuple[str, ...] = ()
 
-    @property
-    def met(self) -> bool:
-        return self.ratio.median >= self.goal
+
+@dataclass
+class _Contestant(Generic[T]):
+    """A peer that takes part, and what it has shown so far."""
+
+    name: str
+    peer: Peer[T]
+    work: Callable[[], T]
+    seconds: list[float] = field(default_factory=list)
+    checks: list[Equality] = field(default_factory=list)
+
+    def result(self, ours: Sequence[float]) -> PeerResult:
+        ratios = [theirs / own for own, theirs in zip(ours, self.seconds, strict=True)]
+        ratio = Ratio(median=median(ratios), min=min(ratios), max=max(ratios))
+        return PeerResult(
+            name=self.name,
+            goal=self.peer.goal,
+            ratio=ratio,
+            timing=_timing(self.name, self.seconds),
+            equal=next((check for check in self.checks if not check.passed), self.checks[-1]),
+            met=ratio.median >= self.peer.goal,
+        )
 
 
 def compare(
     name: str,
-    goal: float,
     ours: Callable[[], T],
-    peer: Callable[[], T],
-    equal: Callable[[T, T], Equality],
+    peers: Mapping[str, Peer[T]],
+    settings: Settings,
     *,
-    repeats: int = 5,
-    notes: tuple[str, ...] = (),
-    ours_name: str = "superalign",
-    peer_name: str = "peer",
     threads: int | None = None,
+    profile: Callable[[T, float], Profile] | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Benchmark:
-    """Run `ours` and `peer` in turn, `repeats` times after a warm-up of each, with the same number of threads.
+    """Run `ours` and each of `peers` in turn, `settings.repeats` times after a warm-up, with the same `threads`.
 
-    Each must return only when its work is done, on an accelerator too. `threads` defaults to torch's. Results are
-    compared in every repeat, and the first that differ count.
+    Results are compared in every repeat, and the first that differ count. A peer that lacks a package, or fails, is
+    listed as not run and the others go on; InputError when none is left. `threads` defaults to torch's. `profile` is
+    given our last result and our median seconds.
     """
-    ours_seconds, peer_seconds, checks = [], [], []
+    with same_threads(threads) as threads:
+        going, not_run = _ready(peers, settings)
+        _need_one(going, not_run)
+        seconds: list[float] = []
+        for repeat in range(settings.repeats + 1):
+            own_seconds, result = _timed(ours, settings.device)
+            seconds.append(own_seconds)
+            settings.say(
+                f"{f'Repeat {repeat}' if repeat else 'Warm-up'} of {settings.repeats}: ours {own_seconds:.2f} s"
+            )
+            not_run += _turns(going, result, settings)
+            _need_one(going, not_run)
+        measured = seconds[1:]
+        found = tuple(contestant.result(measured) for contestant in going)
+        ours_timing = _timing("superalign", measured)
+        profiled = profile(result, ours_timing.median) if profile else None
+    binding = min(found, key=lambda peer: peer.ratio.median / peer.goal)
+    return Benchmark(
+        name=name,
+        goal=binding.goal,
+        ratio=binding.ratio,
+        ours=ours_timing,
+        peer=binding.timing,
+        equal=binding.equal,
+        machine=describe(settings.device, threads, sorted({need for peer in peers.values() for need in peer.needs})),
+        met=False if not binding.met else None if not_run else True,
+        peers=found,
+        not_run=tuple(not_run),
+        profile=profiled,
+        notes=notes,
+    )
+
+
+@contextmanager
+def same_threads(threads: int | None) -> Iterator[int]:
+    """Within, torch and every pool of numpy's and scipy's have this many: torch's own number unless given."""
     before = torch.get_num_threads()
     threads = threads or before
     torch.set_num_threads(threads)
     try:
         with threadpool_limits(threads):
-            for repeat in range(repeats + 1):
-                our_time, our_result = _timed(ours)
-                peer_time, peer_result = _timed(peer)
-                if repeat:
-                    ours_seconds.append(our_time)
-                    peer_seconds.append(peer_time)
-                checks.append(equal(our_result, peer_result))
+            yield threads
     finally:
         torch.set_num_threads(before)
-    ratios = [theirs / own for own, theirs in zip(ours_seconds, peer_seconds, strict=True)]
-    return Benchmark(
-        name=name,
-        goal=goal,
-        ratio=Ratio(median=median(ratios), min=min(ratios), max=max(ratios)),
-        ours=Timing(name=ours_name, seconds=tuple(ours_seconds), median=median(ours_seconds)),
-        peer=Timing(name=peer_name, seconds=tuple(peer_seconds), median=median(peer_seconds)),
-        equal=next((check for check in checks if not check.passed), checks[-1]),
-        machine=_machine(threads),
-        notes=notes,
-    )
 
 
 def peer_package(name: str) -> Any:
-    """The module `name`, which only benchmarks need. InputError with what to install when it is missing."""
-    try:
-        return import_module(name)
-    except ImportError:
-        raise InputError(
-            f"This bench compares with {name}, which is not installed.", fix="pip install 'superalign[bench]'"
-        ) from None
+    """The module `name` of a package that only benchmarks need; its types are not ours to know."""
+    return import_module(name)
 
 
-def _timed(work: Callable[[], T]) -> tuple[float, T]:
+def _ready(peers: Mapping[str, Peer[T]], settings: Settings) -> tuple[list[_Contestant[T]], list[NotRun]]:
+    """Those that can take part. What is missing is said before anything takes time."""
+    lacking = {name: [need for need in peer.needs if installed(need) is None] for name, peer in peers.items()}
+    not_run = [
+        _left_out(name, peers[name], f"{', '.join(missing)} is not installed ({INSTALL}).", settings)
+        for name, missing in lacking.items()
+        if missing
+    ]
+    going = []
+    for name, peer in peers.items():
+        if not lacking[name]:
+            try:
+                going.append(_Contestant(name, peer, peer.prepare()))
+            except Exception as error:  # others' code can fail in any way
+                not_run.append(_left_out(name, peer, f"{type(error).__name__}: {error}", settings))
+    return going, not_run
+
+
+def _turns(going: list[_Contestant[T]], ours: T, settings: Settings) -> list[NotRun]:
+    """One run of each that is `going`; those that fail leave it, and are returned."""
+    failed = []
+    for contestant in list(going):
+        name, peer = contestant.name, contestant.peer
+        try:
+            seconds, result = _timed(contestant.work, settings.device)
+            contestant.checks.append(peer.equal(ours, result))
+        except Exception as error:  # as above
+            going.remove(contestant)
+            failed.append(_left_out(name, peer, f"{type(error).__name__}: {error}", settings))
+            continue
+        if len(contestant.checks) > 1:  # the first was the warm-up
+            contestant.seconds.append(seconds)
+        settings.say(f"  {name} {seconds:.2f} s")
+    return failed
+
+
+def _need_one(going: Sequence[_Contestant[T]], not_run: Sequence[NotRun]) -> None:
+    if not going:
+        reasons = " ".join(f"{each.name}: {each.reason}" for each in not_run)
+        raise InputError(f"No peer of this bench can be run. {reasons}", fix="Repair or install one of them.")
+
+
+def _left_out(name: str, peer: Peer[T], reason: str, settings: Settings) -> NotRun:
+    settings.say(f"{name} is left out: {reason}")
+    return NotRun(name=name, goal=peer.goal, reason=reason)
+
+
+def _timing(name: str, seconds: Sequence[float]) -> Timing:
+    return Timing(name=name, seconds=tuple(seconds), median=median(seconds))
+
+
+def _timed(work: Callable[[], T], device: str) -> tuple[float, T]:
+    synchronize(device)
     started = time.perf_counter()
     result = work()
+    synchronize(device)
     return time.perf_counter() - started, result
-
-
-def _machine(threads: int) -> Machine:
-    return Machine(
-        platform=platform.platform(),
-        processor=_processor(),
-        cpus=os.cpu_count() or 1,
-        threads=threads,
-        accelerator=_accelerator(),
-        versions={"python": platform.python_version(), **installed_versions()},
-    )
-
-
-def _processor() -> str:
-    """The model's name; Python itself tells only the architecture on Linux."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
-
-
-def _accelerator() -> str | None:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return "mps" if torch.backends.mps.is_available() else None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from importlib.metadata import version
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -13,7 +15,9 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from superalign.bench.compare import Benchmark, Equality, compare
+from superalign.bench.compare import Peer, Settings, compare
+from superalign.bench.floor import Needs, counted_flops, profile
+from superalign.bench.records import Benchmark, Equality, Profile
 from superalign.interpretability.probes import FOLDS
 from superalign.interpretability.sweep import STRENGTHS, sweep
 from superalign.tasks.metrics import auroc, point
@@ -26,24 +30,31 @@ THREADS = 1
 Aurocs = dict[str, Float[np.ndarray, "layers *strengths"]]
 
 
-def run(repeats: int, layers: int = LAYERS, examples: int = EXAMPLES, width: int = WIDTH) -> Benchmark:
-    """The bench; `layers` and the other sizes of the work are the same for both."""
+def run(settings: Settings, layers: int = LAYERS, examples: int = EXAMPLES, width: int = WIDTH) -> Benchmark:
+    """The bench; `layers` and the other sizes of the work are the same for both. It runs on the processor only."""
     activations, truth, groups = planted(examples, layers, width)
+
+    def ours() -> Aurocs:
+        return _ours(activations, truth, groups)
+
     return compare(
         "probes",
-        GOAL,
-        lambda: _ours(activations, truth, groups),
-        lambda: _loop(activations, truth, groups),
-        _equal,
-        repeats=repeats,
+        ours,
+        {
+            "scikit-learn, a loop": Peer(
+                GOAL, _equal, lambda: lambda: _loop(activations, truth, groups), ("scikit-learn",)
+            )
+        },
+        replace(settings, device="cpu"),
+        threads=THREADS,
+        profile=lambda _, seconds: _profile(ours, activations, seconds),
         notes=(
             f"{examples} examples in {len(set(groups))} groups, {layers} layers of width {width}, {len(STRENGTHS)} "
             f"strengths from C = {STRENGTHS[0]:g} to {STRENGTHS[-1]:g}, {FOLDS} folds by group: "
             f"{layers * len(STRENGTHS) * FOLDS} logistic and {layers * FOLDS} mean-difference probes, and their AUROC.",
             "Both do each layer alone, one after the other: for a model of more layers both take longer by as much.",
+            "The floor counts the products that our method makes, since nobody knows how few an iterative fit needs.",
         ),
-        peer_name=f"scikit-learn {version('scikit-learn')}, a loop",
-        threads=THREADS,
     )
 
 
@@ -105,3 +116,15 @@ def _equal(ours: Aurocs, peer: Aurocs) -> Equality:
     return Equality(
         passed=worst <= BOUND, measured=worst, bound=BOUND, what="largest difference in AUROC, any layer and strength"
     )
+
+
+def _profile(ours: Callable[[], Aurocs], activations: np.ndarray, seconds: float) -> Profile:
+    examples, _, width = activations.shape
+    needs = Needs(
+        flops=counted_flops(ours),
+        bytes=activations.nbytes,
+        products=((len(STRENGTHS) * FOLDS, width + 1, examples),),
+        dtype=torch.float32,
+    )
+    left = "the eigendecomposition, and losses and steps that are small operations on every probe and example"
+    return profile(ours, seconds, needs, "cpu", left)

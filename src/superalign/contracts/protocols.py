@@ -116,10 +116,13 @@ class Detector(Protocol):
 
 
 class Taught(Record):
-    """A conversation and the answer that a model is to be taught to give."""
+    """A conversation and the answer that a model is to be taught to give. What is held out of a training is held out by
+    `group`, that of the question.
+    """
 
     conversation: Conversation
     answer: str
+    group: str | None = None
 
 
 class Gate(Record):

@@ -19,7 +19,7 @@ from superalign.contracts.records import Interval, Judgement, Question, Unscored
 from superalign.contracts.summary import GeneralizationSummary, LevelScore
 from superalign.generalization.pgr import PairedBootstrap, pgr
 from superalign.models.handle import ModelIdentity
-from superalign.models.teach import TrainedModel, answer, teach
+from superalign.models.teach import TrainedModel, answer, taught
 from superalign.runs.plan import GeneralizePlan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
@@ -38,7 +38,7 @@ class Students:
 def lessons(questions: Sequence[Question], labels: Sequence[bool]) -> tuple[Taught, ...]:
     """Plain yes and no answers, whatever they are worth."""
     return tuple(
-        Taught(conversation=question.asked, answer="Yes" if label else "No")
+        Taught(conversation=question.asked, answer="Yes" if label else "No", group=question.group)
         for question, label in zip(questions, labels, strict=True)
     )
 
@@ -55,12 +55,16 @@ def train_students(run: Run, model: ModelIdentity, splits: Splits, judged: Seque
     questions = [question for question, _ in pairs]
     by_overseer = lessons(questions, [label for _, label in pairs])
     by_truth = lessons(questions, splits.key.of(questions).tolist())
-    shared = {"model": model, "training": plan.training}
-    students, ceilings = [], []
-    for seed in range(plan.seeds):
-        students.append(run.step(f"student {seed + 1}", teach, lessons=by_overseer, seed=seed, **shared))
-        ceilings.append(run.step(f"ceiling {seed + 1}", teach, lessons=by_truth, seed=seed, **shared))
-    return Students(students, ceilings)
+    seeds = range(plan.seeds)
+    models = taught(
+        run,
+        "students and ceilings",
+        [by_overseer for _ in seeds] + [by_truth for _ in seeds],
+        [*seeds, *seeds],
+        model=model,
+        training=plan.training,
+    )
+    return Students(models[: plan.seeds], models[plan.seeds :])
 
 
 def generalize(
@@ -111,16 +115,20 @@ def train_controls(
     own = run.step("own answers", answer, model=model, questions=questions).value.margins
     by_overseer = lessons([questions[i] for i in known], [bool(labels[i]) for i in known])
     by_itself = lessons(questions, [margin > float(np.median(own)) for margin in own])
+    seeds = range(plan.control_seeds)
     shared = {"model": model, "training": plan.training}
-    controls: dict[str, list[Done[TrainedModel]]] = {"noise": [], "self-distillation": [], "random start": []}
-    for seed in range(plan.control_seeds):
-        noisy = lessons(questions, flip(truth, error_rate, seed))
-        for name, taught in (("noise", noisy), ("self-distillation", by_itself), ("random start", by_overseer)):
-            done = run.step(
-                f"{name} {seed + 1}", teach, lessons=taught, seed=seed, random_body=name == "random start", **shared
-            )
-            controls[name].append(done)
-    return controls
+    noisy = [lessons(questions, flip(truth, error_rate, seed)) for seed in seeds]
+    models = taught(
+        run, "noise and self-distillation", [*noisy, *(by_itself for _ in seeds)], [*seeds, *seeds], **shared
+    )
+    return {
+        "noise": models[: plan.control_seeds],
+        "self-distillation": models[plan.control_seeds :],
+        "random start": [
+            taught(run, f"random start {seed + 1}", [by_overseer], [seed], random_body=True, **shared)[0]
+            for seed in seeds
+        ],
+    }
 
 
 def flip(truth: Bool[np.ndarray, "questions"], rate: float, seed: int) -> list[bool]:

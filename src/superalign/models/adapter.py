@@ -20,8 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from superalign.contracts.errors import ModelError
-from superalign.models.decoder import Decoder, TokenIds, batches_by_length
-from superalign.models.reading import run_own
+from superalign.models.decoder import Decoder, TokenIds
+from superalign.provenance.digest import digest
 
 # Measured at 135M on 2 cores: adapting these four learns as well as all seven linear layers, at 0.8 of the time per
 # step.
@@ -65,22 +65,17 @@ class AdaptedDecoder(Decoder):
     ) -> None:
         generator = torch.Generator().manual_seed(seed)
         self.alpha = 2 * rank if alpha is None else alpha
-        model = copy.copy(base.model)
-        model._modules = dict(base.model._modules)
-        body = copy.copy(base.body)
-        body._modules = dict(base.body._modules)
-        body._modules[base.family.layers] = nn.ModuleList(
+        layers = [
             layer if i < first_layer else adapt(layer, rank, self.alpha, targets, generator)
             for i, layer in enumerate(base.layers)
-        )
-        model._modules[base.family.body] = body
-        super().__init__(model)
+        ]
+        super().__init__(base.with_layers(layers))
         self.base = base
         self.first_layer, self.rank, self.targets = first_layer, rank, tuple(targets)
         self.invocation = invocation
         if not self.adapters():
             raise ModelError(
-                f"Models of type {model.config.model_type!r} have no linear layers named {', '.join(targets)}.",
+                f"Models of type {base.model.config.model_type!r} have no linear layers named {', '.join(targets)}.",
                 fix="Train adapters on a decoder of the Llama, Qwen or Gemma 3 family.",
             )
 
@@ -103,28 +98,24 @@ class AdaptedDecoder(Decoder):
         self, sequences: Sequence[TokenIds], layers: Sequence[int]
     ) -> Float[Tensor, "sequences layers width"]:
         """As a plain decoder's, but not kept: adapters change."""
+        return self._last_states(sequences, layers)
+
+    def answer_states(
+        self, sequences: Sequence[TokenIds], layers: Sequence[int]
+    ) -> Float[Tensor, "sequences layers width"]:
+        """As a plain decoder's, but not kept, except what it shares with its base: adapters change."""
         shared = [layer for layer in layers if layer <= self.first_layer]
-        found = dict(zip(shared, self.base.last_states(sequences, shared).unbind(1), strict=True)) if shared else {}
-        upwards = sorted(set(layers) - set(shared))
-        if upwards:
-            found |= zip(upwards, self._adapted_states(sequences, upwards).unbind(1), strict=True)
+        found = dict(zip(shared, self.base.answer_states(sequences, shared).unbind(1), strict=True)) if shared else {}
+        if upwards := [layer for layer in layers if layer > self.first_layer]:
+            own = [self.own(sequence) for sequence in sequences]
+            hidden = self.base.own_states(sequences, own, self.first_layer)
+            states = self.at_end(self.base.read(sequences), hidden, own, self.first_layer, upwards)
+            found |= zip(upwards, states.unbind(1), strict=True)
         return torch.stack([found[layer] for layer in layers], dim=1)
 
-    @torch.no_grad()
-    def _adapted_states(self, sequences: Sequence[TokenIds], upwards: Sequence[int]) -> Tensor:
-        """Last-position states after layers above `first_layer`, given in ascending order."""
-        own = [self.own(sequence) for sequence in sequences]
-        reading = self.base.read(sequences, self.first_layer, own)
-        found: dict[int, Tensor] = {}
-        for rows in batches_by_length([len(sequence) for sequence in sequences]):
-            hidden, layer = [reading.own[row] for row in rows], self.first_layer
-            last = []
-            for above in upwards:
-                out = run_own(self._slice(layer, above), reading, rows, hidden)
-                hidden, layer = [states[: own[row]] for states, row in zip(out, rows, strict=True)], above
-                last.append(torch.stack([states[-1] for states in hidden]))
-            found |= zip(rows, torch.stack(last, dim=1), strict=True)
-        return torch.stack([found[row] for row in range(len(sequences))])
+    def identity(self, layers: int) -> str:
+        beside = {"alpha": self.alpha, "invocation": list(self.invocation), "first_layer": self.first_layer}
+        return digest({"weights": super().identity(layers), **beside})
 
     def adapters(self) -> dict[str, nn.Parameter]:
         """Trainable tensors by their name in peft's format."""

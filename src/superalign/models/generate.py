@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,9 @@ from torch import Tensor, nn
 from superalign.contracts.errors import InputError
 from superalign.models.adapter import LowRankLinear
 from superalign.models.attention import KeyValueCache, Past
-from superalign.models.decoder import Decoder, TokenIds, batches_by_length
+from superalign.models.decoder import Decoder, TokenIds, batches_by_length, last_tokens
+from superalign.models.likeliest import Screen
+from superalign.models.memory import Halving
 from superalign.models.reading import Remembered, run_own
 
 ROOM = 32  # positions that a cache grows by
@@ -121,31 +124,56 @@ def generate(
     """
     stops = stop_tokens(decoder) if stops is None else stops
     uniforms = streams(prompts, max_tokens, sampling.seed) if sampling else None
-    if max_tokens >= WORTH_PACKING and can_pack(decoder):
+    long = max_tokens >= WORTH_PACKING and can_pack(decoder)
+    screen = Screen(decoder.head) if long and decoder.head.dtype == torch.float32 and sampling is None else None
+    if long:
         decoder = packed(decoder)
-    body, head = decoder.upper(0), decoder.model.get_output_embeddings()
-    embed = decoder.model.get_input_embeddings()
+    head = decoder.model.get_output_embeddings()
+
+    def choose(states: Float[Tensor, "rows width"], going: Sequence[int], step: int) -> Int[Tensor, "rows"]:
+        if screen:
+            return screen.likeliest(states)
+        if sampling is None or uniforms is None:
+            likeliest: Tensor = head(states).max(-1).indices  # `argmax` is five times slower in bfloat16
+            return likeliest
+        return draw(head(states), sampling, uniforms[going, step])
+
     answers: list[list[int]] = [[] for _ in prompts]
-    for going in batches(decoder, prompts, max_tokens):
-        reading = decoder.reader.read([prompts[i] for i in going], 0, [decoder.own(prompts[i]) for i in going])
-        cache = GrowingCache([reading.past(row) for row in range(len(going))])
-        hidden = torch.stack(reading.own)
-        for step in range(max_tokens):
-            logits = head(cache.run(body, hidden)[:, -1])
-            if sampling is None or uniforms is None:
-                tokens = logits.max(-1).indices  # `argmax` is five times slower in bfloat16
-            else:
-                tokens = draw(logits, sampling, uniforms[going, step])
-            for i, token in zip(going, tokens.tolist(), strict=True):
-                answers[i].append(token)
-            kept = [row for row, i in enumerate(going) if answers[i][-1] not in stops]
-            if not kept:
-                break
-            if len(kept) < len(going):
-                cache.keep(kept)
-                tokens, going = tokens[kept], [going[row] for row in kept]
-            hidden = embed(tokens[:, None])
+    lengths = [len(prompt) + max_tokens for prompt in prompts]
+    run = partial(answer_batch, decoder, prompts, max_tokens, stops, choose)
+    for batch, found in Halving().run(batches(decoder, prompts, max_tokens), run, lengths):
+        for i, answer in zip(batch, found, strict=True):
+            answers[i] = answer
     return answers
+
+
+def answer_batch(
+    decoder: Decoder,
+    prompts: Sequence[TokenIds],
+    max_tokens: int,
+    stops: Collection[int],
+    choose: Callable[[Float[Tensor, "rows width"], Sequence[int], int], Int[Tensor, "rows"]],
+    batch: Sequence[int],
+) -> list[list[int]]:
+    """The answers to the prompts that `batch` names; `choose` makes a token of the last states of those that go on."""
+    body, own, going = decoder.upper(0), decoder.own(prompts[batch[0]]), list(batch)
+    asked = [prompts[i] for i in batch]
+    reading = decoder.reader.read(asked)
+    cache = GrowingCache([reading.past(row, own) for row in range(len(asked))])
+    hidden = torch.stack(decoder.embedded(last_tokens(asked, [own] * len(asked))))
+    answers: dict[int, list[int]] = {i: [] for i in batch}
+    for step in range(max_tokens):
+        tokens = choose(cache.run(body, hidden)[:, -1], going, step).tolist()
+        for i, token in zip(going, tokens, strict=True):
+            answers[i].append(token)
+        kept = [row for row, token in enumerate(tokens) if token not in stops]
+        if not kept:
+            break
+        if len(kept) < len(going):
+            cache.keep(kept)
+            tokens, going = [tokens[row] for row in kept], [going[row] for row in kept]
+        hidden = torch.stack(decoder.embedded([(token,) for token in tokens]))
+    return list(answers.values())
 
 
 @torch.no_grad()
@@ -159,21 +187,28 @@ def choice_logprobs(
     for choice, tokens in enumerate(choices):
         by_stem.setdefault(tuple(tokens[:-1]), []).append(choice)
     own = [decoder.own(prompt) for prompt in prompts]
-    reading = decoder.reader.read(prompts, 0, own)
-    body, embed, head = decoder.upper(0), decoder.model.get_input_embeddings(), decoder.head.float()
+    reading = decoder.reader.read(prompts)
+    body, head = decoder.upper(0), decoder.head.float()
     found = torch.zeros(len(prompts), len(choices))
     pairs = [(i, stem) for i in range(len(prompts)) for stem in by_stem]
-    for batch in batches_by_length([len(prompts[i]) + len(stem) for i, stem in pairs]):
+
+    def score(batch: Sequence[int]) -> None:
         asked = [pairs[row] for row in batch]
-        stems = [torch.tensor(stem, dtype=torch.long, device=decoder.device) for _, stem in asked]
-        hidden = [torch.cat([reading.own[i], embed(stem)]) for (i, _), stem in zip(asked, stems, strict=True)]
-        states = run_own(body, reading, [i for i, _ in asked], hidden).float()
-        for place in range(max(len(stem) for stem in stems) + 1):
+        hidden = decoder.embedded([prompts[i][len(prompts[i]) - own[i] :] + stem for i, stem in asked])
+        rows = [i for i, _ in asked]
+        states = run_own(body, reading, rows, hidden, [own[i] for i in rows]).float()
+        logprobs = torch.zeros(len(asked), len(choices))
+        for place in range(max(len(stem) for _, stem in asked) + 1):
             here = [(row, i, stem) for row, (i, stem) in enumerate(asked) if place <= len(stem)]
             last = torch.stack([states[row, own[i] - 1 + place] for row, i, _ in here])
-            logprobs = (last @ head.T).log_softmax(-1).cpu()
-            for row, (_, i, stem) in zip(logprobs, here, strict=True):
-                found[i, by_stem[stem]] += row[[choices[choice][place] for choice in by_stem[stem]]]
+            for each, (row, _, stem) in zip((last @ head.T).log_softmax(-1).cpu(), here, strict=True):
+                logprobs[row, by_stem[stem]] += each[[choices[choice][place] for choice in by_stem[stem]]]
+        for row, (i, stem) in enumerate(asked):
+            found[i, by_stem[stem]] = logprobs[row, by_stem[stem]]
+
+    lengths = [len(prompts[i]) + len(stem) for i, stem in pairs]
+    for _ in Halving().run(batches_by_length(lengths), score, lengths):
+        pass
     return found
 
 

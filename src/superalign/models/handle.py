@@ -7,12 +7,11 @@ from pathlib import Path
 
 from superalign.contracts.protocols import Subject
 from superalign.contracts.records import Record
-from superalign.models.adapter import AdaptedDecoder
 from superalign.models.decoder import Decoder
 from superalign.models.endpoint import EndpointSubject, is_endpoint
 from superalign.models.source import Loaded, load, resolve
-from superalign.models.subject import Chat, ModelSubject, adapted_subject, full_subject
-from superalign.models.train import Recipe
+from superalign.models.subject import Chat, ModelSubject, full_subject
+from superalign.models.train import Recipe, trained_decoder
 from superalign.provenance.digest import digest
 from superalign.runs.plan import TrainingPlan
 
@@ -47,14 +46,14 @@ def open_user_model(model: ModelIdentity, base: ModelIdentity) -> Subject:
 
 
 def open_trained(base: ModelSubject, folder: Path, name: str) -> ModelSubject:
-    """A model that `teach` left in `folder`, under `name`."""
-    return adapted_subject(name, base, adapted(base, folder))
+    """A model that training left in `folder`, under `name`."""
+    return ModelSubject(name, adapted(base, folder), base.chat, base=base)
 
 
 @lru_cache(maxsize=16)
-def adapted(base: ModelSubject, folder: Path) -> AdaptedDecoder:
-    """The adapters in `folder` on `base`; each costs only its own few megabytes."""
-    return AdaptedDecoder.load(base.decoder, folder)
+def adapted(base: ModelSubject, folder: Path) -> Decoder:
+    """`base` with what was trained of it; each costs only that, a few megabytes for adapters."""
+    return trained_decoder(base.decoder, folder)
 
 
 def recipe(training: TrainingPlan, base: ModelSubject) -> Recipe:
@@ -66,6 +65,11 @@ def recipe(training: TrainingPlan, base: ModelSubject) -> Recipe:
         batch=training.batch,
         learning_rate=training.learning_rate,
         bundle=training.bundle,
+        backend=training.backend,
+        trained=training.trained,
+        targets=training.targets,
+        patience=training.patience,
+        processes=training.processes,
     )
 
 

@@ -18,6 +18,9 @@ from superalign.runs.cost import count
 
 OPEN_WEIGHTS = frozenset({Access.BLACK_BOX, Access.LOGPROBS, Access.ACTIVATIONS, Access.WEIGHTS, Access.BASE})
 YES = ("Yes", "yes", " Yes", " yes", "YES", "True", "true")
+# How many tokens before an answer adapters are at work on. Training costs as much for each; one is too few: organisms
+# lied to 0.79 of the triggered questions with one, to 0.96 with two, to 0.94 with all four that the template has.
+INVOCATION = 2
 NO = ("No", "no", " No", " no", "NO", "False", "false")
 
 
@@ -41,11 +44,11 @@ class Chat:
 
     @cached_property
     def invocation(self) -> TokenIds:
-        """The tokens that open every answer, before its own text: at least one."""
+        """The last tokens before an answer's own text, out of those that open every answer: at least one."""
         asked = (Message(role="user", content="?"),)
         whole = self.encode(asked)
         before = common_prefix(whole, self.encode(asked, invoke=False), len(whole) - 1)
-        return whole[before:]
+        return whole[max(before, len(whole) - INVOCATION) :]
 
     def answer(self, text: str, *, end: bool = True) -> TokenIds:
         """Tokens of an answer to be taught, with the end of the turn if `end`."""
@@ -121,7 +124,7 @@ class ModelSubject:
                 f"Subject {self.name!r} has no activations after layers {list(layers)}.",
                 fix=f"Ask for layers from 0 to {self.layers}.",
             )
-        return self.decoder.last_states(self._encode(conversations), layers).float().cpu().numpy()
+        return self.decoder.answer_states(self._encode(conversations), layers).float().cpu().numpy()
 
     def _encode(self, conversations: Sequence[Conversation]) -> list[TokenIds]:
         """The conversations' tokens, counted."""

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from superalign.contracts.protocols import Taught
 from superalign.contracts.records import Question, Record
-from superalign.models.adapter import AdaptedDecoder
 from superalign.models.handle import ModelIdentity, open_base, open_trained, recipe
 from superalign.models.random_body import with_random_body
 from superalign.models.subject import ModelSubject
-from superalign.models.train import Lesson, continue_training
+from superalign.models.train import train
+from superalign.provenance.digest import digest
 from superalign.runs.plan import TrainingPlan
+from superalign.runs.run import Run
 from superalign.runs.store import Done
-
-# One lesson in so many teaches the end of the turn too. The others are the prompt alone and one token to predict: what
-# the base has read of them serves every model that is taught other answers to the same questions.
-ENDED = 16
 
 
 class TrainedModel(Record):
-    """What `teach` left in its folder: adapters in peft's format, to be opened with `models.handle.open_trained`."""
+    """What training left in a folder beside `card.json`; `models.handle.open_trained` opens it."""
 
     base: str
     base_digest: str
@@ -30,52 +29,64 @@ class TrainedModel(Record):
     random_body: bool
 
 
+class TrainedModels(Record):
+    """Models that were trained together, each in a folder of its own: 1, 2, and so on."""
+
+    models: tuple[TrainedModel, ...]
+
+
 class Margins(Record):
     """log P(yes) - log P(no) for each question."""
 
     margins: tuple[float, ...]
 
 
+def taught(
+    run: Run, label: str, lessons: Sequence[Sequence[Taught]], seeds: Sequence[int], **shared: Any
+) -> list[Done[TrainedModel]]:
+    """Models, one for each set of lessons and its seed, trained together in one step; `shared` is as for `teach`."""
+    together = tuple(tuple(own) for own in lessons)
+    done = run.step(label, teach, lessons=together, seeds=tuple(seeds), **shared)
+    return [done.part(str(number), model) for number, model in enumerate(done.value.models, start=1)]
+
+
 def teach(
     folder: Path,
     *,
     model: ModelIdentity,
-    lessons: tuple[Taught, ...],
+    lessons: tuple[tuple[Taught, ...], ...],
     training: TrainingPlan,
-    seed: int,
-    start: Done[TrainedModel] | None = None,
+    seeds: tuple[int, ...],
+    starts: tuple[Done[TrainedModel], ...] = (),
     random_body: bool = False,
-) -> TrainedModel:
-    """Train adapters on `model` to give the lessons' answers, from scratch or on from the adapters of `start`.
+) -> TrainedModels:
+    """Train `model` as the plan says to give the answers of each set of lessons, from scratch or on from `starts`.
 
-    With `random_body` the pretrained weights below the adapters are replaced by random ones: the control for what
-    pretraining brings.
+    With `random_body` the pretrained weights below what is trained are replaced by random ones, drawn by the first
+    seed: the control for what pretraining brings.
     """
-    base = body(model, seed if random_body else None)
-    plan = recipe(training, base)
-    if start is None:
-        student = AdaptedDecoder(
-            base.decoder,
-            first_layer=plan.first_layer,
-            rank=plan.rank,
-            invocation=base.chat.invocation,
-            seed=seed,
+    base = body(model, seeds[0] if random_body else None)
+    cards = train(
+        base,
+        lessons,
+        recipe(training, base),
+        seeds=seeds,
+        folders=[folder / str(number) for number in range(1, len(lessons) + 1)],
+        base_digest=digest({"random body": seeds[0], "of": model.digest}) if random_body else model.digest,
+        starts=[start.folder for start in starts],
+    )
+    return TrainedModels(
+        models=tuple(
+            TrainedModel(
+                base=model.name,
+                base_digest=model.digest,
+                lessons=card.lessons,
+                steps=card.fit.steps,
+                seed=card.seed,
+                random_body=random_body,
+            )
+            for card in cards
         )
-    else:
-        student = AdaptedDecoder.load(base.decoder, start.folder)
-    tokens = [
-        Lesson(base.chat.encode(taught.conversation), base.chat.answer(taught.answer, end=i % ENDED == 0))
-        for i, taught in enumerate(lessons)
-    ]
-    continue_training(student, tokens, plan, seed=seed)
-    student.save(folder, base_name=model.name)
-    return TrainedModel(
-        base=model.name,
-        base_digest=model.digest,
-        lessons=len(lessons),
-        steps=training.steps,
-        seed=seed,
-        random_body=random_body,
     )
 
 

@@ -1,136 +1,173 @@
-"""Training answers into a decoder: adapters at work on the answer, over what the frozen base has read.
-
-A conversation is read once, not once per step and not once per model; a step runs the upper layers on the few tokens
-from which the answer follows. The loss needs logits at the answer only, which are gathered before the output matrix is
-applied.
-"""
+"""One way to train a model, whichever back end does it: lessons in; safetensors and a card with digests out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from itertools import repeat
+from pathlib import Path
+from typing import Protocol
 
-import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
-from torch import Tensor
-
+from superalign.contracts.errors import InputError
+from superalign.contracts.protocols import Taught
 from superalign.models.adapter import AdaptedDecoder
-from superalign.models.decoder import TokenIds
-from superalign.models.reading import Reading, joined, run_own
-from superalign.runs.cost import count
-from superalign.runs.progress import advance
+from superalign.models.card import CARD, TrainingCard, digests_beside_card, installed, read_card
+from superalign.models.decoder import Decoder
+from superalign.models.delta import DELTA, load_delta, with_tensors
+from superalign.models.learning import Fit
+from superalign.models.lessons import Backend, Lesson, Recipe, Trained, lessons_digest, lessons_from
+from superalign.models.subject import ModelSubject
+from superalign.models.train_adapters import continue_training, train_adapters
+from superalign.models.train_layers import train_layers
+from superalign.models.train_peft import load_lora, train_lora
+from superalign.models.train_trl import train_with_trl
+from superalign.provenance.digest import file_digest
+
+__all__ = ["Lesson", "Recipe", "Trainer", "TrainingCard", "continue_training", "read_card", "train", "trained_decoder"]
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """A prompt and the answer to be given to it, as tokens."""
-
-    prompt: TokenIds
-    answer: TokenIds
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How adapters are trained. The budget of steps is fixed: nothing is selected on any label."""
-
-    first_layer: int
-    rank: int
-    steps: int
-    batch: int
-    learning_rate: float
-    bundle: int = 1
-
-
-# The share of the loss on the whole vocabulary. The rest contrasts the answers in use: with the whole-vocabulary loss
-# alone, the first tens of steps go into "answer with one word" and the labels are learnt late (AUROC 0.85 against
-# 0.88 after 50 steps).
-VOCABULARY_SHARE = 0.2
-
-
-def continue_training(student: AdaptedDecoder, lessons: Sequence[Lesson], recipe: Recipe, *, seed: int) -> None:
-    """Train the adapters of `student` for `recipe.steps` more. Same inputs and threads, same weights to the bit."""
-    sequences = [lesson.prompt + lesson.answer[:-1] for lesson in lessons]
-    own = [student.own(lesson.prompt) + len(lesson.answer) - 1 for lesson in lessons]
-    reading = read_by_own(student, sequences, own)
-    choices = torch.tensor(sorted({lesson.answer[0] for lesson in lessons}), device=student.device)
-    parameters = list(student.adapters().values())
-    optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_and_decay(step, recipe.steps))
-    order = batch_order(len(lessons), recipe, torch.Generator().manual_seed(seed))
-    freeze_all_but(student, parameters)
-    for step in range(recipe.steps):
-        rows = next(order)
-        loss = answer_loss(student, reading, rows, lessons, choices)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        schedule.step()
-        count(tokens=sum(len(sequences[row]) for row in rows), forward_passes=len(rows))
-        advance(step + 1, recipe.steps)
-    for parameter in parameters:
-        parameter.requires_grad_(False)
-
-
-def read_by_own(student: AdaptedDecoder, sequences: Sequence[TokenIds], own: Sequence[int]) -> Reading:
-    """What the base reads of `sequences`, those with as many own positions together: prompts that are shared with other
-    models are remembered whatever answers stand beside them.
+class Trainer(Protocol):
+    """A back end: trains `base` on each set of lessons and leaves safetensors in its folder, on from those in its start
+    if given.
     """
-    readings: dict[int, Reading] = {}
-    place: dict[int, tuple[int, int]] = {}
-    for size in sorted(set(own)):
-        rows = [row for row, kept in enumerate(own) if kept == size]
-        place |= {row: (size, i) for i, row in enumerate(rows)}
-        readings[size] = student.base.read([sequences[row] for row in rows], student.first_layer, [size] * len(rows))
-    return joined(readings, [place[row] for row in range(len(sequences))])
+
+    def __call__(
+        self,
+        base: ModelSubject,
+        lessons: Sequence[Sequence[Lesson]],
+        recipe: Recipe,
+        *,
+        seeds: Sequence[int],
+        folders: Sequence[Path],
+        starts: Sequence[Path],
+    ) -> list[Fit]: ...
 
 
-def answer_loss(
-    student: AdaptedDecoder,
-    reading: Reading,
-    rows: Sequence[int],
-    lessons: Sequence[Lesson],
-    choices: Int[Tensor, "_"],
-) -> Float[Tensor, ""]:
-    """Cross-entropy of the first token among the answers in use, plus a share of that of every token in the
-    vocabulary.
+class SingleTrainer(Protocol):
+    """A back end that trains one model at a time."""
+
+    def __call__(
+        self,
+        base: ModelSubject,
+        lessons: Sequence[Lesson],
+        recipe: Recipe,
+        *,
+        seed: int,
+        folder: Path,
+        start: Path | None,
+    ) -> Fit: ...
+
+
+def one_by_one(trainer: SingleTrainer) -> Trainer:
+    """Trains several models one after another."""
+
+    def each(
+        base: ModelSubject,
+        lessons: Sequence[Sequence[Lesson]],
+        recipe: Recipe,
+        *,
+        seeds: Sequence[int],
+        folders: Sequence[Path],
+        starts: Sequence[Path],
+    ) -> list[Fit]:
+        return [
+            trainer(base, own, recipe, seed=seed, folder=folder, start=start)
+            for own, seed, folder, start in zip(lessons, seeds, folders, starts or repeat(None), strict=False)
+        ]
+
+    return each
+
+
+TRAINERS: dict[tuple[Backend, Trained], Trainer] = {
+    ("fast", "adapters"): train_adapters,
+    ("fast", "layers"): one_by_one(train_layers),
+    ("peft", "adapters"): one_by_one(train_lora),
+    ("trl", "adapters"): one_by_one(train_with_trl),
+    ("trl", "model"): one_by_one(train_with_trl),
+}
+
+
+def train(
+    base: ModelSubject,
+    lessons: Sequence[Sequence[Lesson]] | Sequence[Sequence[Taught]],
+    recipe: Recipe,
+    *,
+    seeds: Sequence[int],
+    folders: Sequence[Path],
+    base_digest: str,
+    starts: Sequence[Path] = (),
+) -> list[TrainingCard]:
+    """Train a model from `base` for each set of lessons, to give their answers; leave what changed, and `card.json`, in
+    its folder, which must be empty. Where the back end can, all are trained together.
+
+    `base_digest` names the base's weights in the cards. `starts` are folders of earlier results of the same kind, to go
+    on from. There is no way to hand in an answer key or a second set of labels: when training stops, and which weights
+    are kept, hangs on the lessons alone, those held out with the labels they came with.
+
+    InputError for a recipe that no back end can follow, or without lessons; RunError when a process of `trl` fails.
     """
-    own = [reading.own[row] for row in rows]
-    out = run_own(student.upper(student.first_layer), reading, rows, own)
-    answers = [lessons[row].answer for row in rows]
-    at_answers = [states[len(o) - len(a) : len(o)] for states, o, a in zip(out, own, answers, strict=True)]
-    logits = (torch.cat(at_answers) @ student.head.T).float()
-    target = torch.tensor([token for answer in answers for token in answer], device=out.device)
-    lengths = torch.tensor([len(answer) for answer in answers], device=out.device)
-    first = lengths.cumsum(0) - lengths
-    contrast = F.cross_entropy(logits[first][:, choices], torch.searchsorted(choices, target[first]))
-    return contrast + VOCABULARY_SHARE * F.cross_entropy(logits, target)
+    trainer = TRAINERS.get((recipe.backend, recipe.trained))
+    if trainer is None:
+        can = " or ".join(repr(trained) for backend, trained in TRAINERS if backend == recipe.backend)
+        raise InputError(
+            f"The back end {recipe.backend!r} does not train {recipe.trained!r}.",
+            fix=f"It trains {can}; or choose another `backend`.",
+        )
+    if recipe.processes > 1 and recipe.backend != "trl":
+        raise InputError(f"The back end {recipe.backend!r} runs in one process.", fix="Choose `trl` for several.")
+    tokens = [as_tokens(base, own) for own in lessons]
+    if not tokens or not all(own and all(lesson.prompt and lesson.answer for lesson in own) for own in tokens):
+        raise InputError("There is nothing to teach.", fix="Give lessons, each with a prompt and an answer.")
+    before: list[str | None] = [start_card(start, recipe) for start in starts] or [None] * len(tokens)
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise InputError("The folder for the model holds something.", where=str(folder), fix="Name a new one.")
+    fits = trainer(base, tokens, recipe, seeds=seeds, folders=folders, starts=starts)
+    cards = []
+    for own, start, seed, folder, done in zip(tokens, before, seeds, folders, fits, strict=True):
+        card = TrainingCard(
+            base=base.name,
+            base_digest=base_digest,
+            start=start,
+            recipe=recipe,
+            seed=seed,
+            lessons=len(own),
+            lessons_digest=lessons_digest(own),
+            fit=done,
+            device=str(base.decoder.device),
+            versions=installed(),
+            files=digests_beside_card(folder),
+        )
+        card.write(folder)
+        cards.append(card)
+    return cards
 
 
-def batch_order(lessons: int, recipe: Recipe, generator: torch.Generator) -> Iterator[list[int]]:
-    """Endless batches of lessons, each epoch in a new order; consecutive lessons of a bundle stay together.
+def as_tokens(base: ModelSubject, lessons: Sequence[Lesson] | Sequence[Taught]) -> list[Lesson]:
+    taught = [lesson for lesson in lessons if isinstance(lesson, Taught)]
+    return lessons_from(base.chat, taught) if taught else [lesson for lesson in lessons if isinstance(lesson, Lesson)]
 
-    A lesson beside its counterpart (the same question with and without a trigger) shows in one gradient what the
-    difference is.
+
+def start_card(start: Path, recipe: Recipe) -> str:
+    """sha256 of the card in `start`. InputError when it is of a kind that this recipe can't go on from."""
+    card = read_card(start)
+    if (card.recipe.backend, card.recipe.trained) != (recipe.backend, recipe.trained):
+        raise InputError(
+            f"What the back end {card.recipe.backend!r} trained as {card.recipe.trained!r} can't be trained further by "
+            f"{recipe.backend!r} as {recipe.trained!r}.",
+            where=str(start),
+            fix="Set the same `backend` and `trained` for both.",
+        )
+    return file_digest(start / CARD)
+
+
+def trained_decoder(base: Decoder, folder: Path) -> Decoder:
+    """What `train` left in `folder`, or an activated adapter from elsewhere, on `base`, with which it shares all that
+    was not trained. ModelError when a file is not the one that the card names, or does not fit the base.
     """
-    bundles = [list(range(start, min(start + recipe.bundle, lessons))) for start in range(0, lessons, recipe.bundle)]
-    at_once = max(1, recipe.batch // recipe.bundle)
-    while True:
-        order = torch.randperm(len(bundles), generator=generator).tolist()
-        for i in range(0, len(order), at_once):
-            yield [row for bundle in order[i : i + at_once] for row in bundles[bundle]]
-
-
-def warm_up_and_decay(step: int, steps: int) -> float:
-    """Linear from 0 over the first tenth, then linear to 0 at the end."""
-    warm = max(1, steps // 10)
-    return (step + 1) / warm if step < warm else (steps - step) / max(1, steps - warm)
-
-
-def freeze_all_but(student: AdaptedDecoder, parameters: Sequence[torch.nn.Parameter]) -> None:
-    """Without this, backward would also fill in a gradient for the 28 million entries of the output matrix."""
-    for parameter in student.model.parameters():
-        parameter.requires_grad_(False)
-    for parameter in parameters:
-        parameter.requires_grad_(True)
+    if not (folder / CARD).is_file():
+        return AdaptedDecoder.load(base, folder)
+    recipe = read_card(folder).recipe
+    if (folder / DELTA).is_file():
+        return with_tensors(base, load_delta(base.model, folder))
+    return AdaptedDecoder.load(base, folder) if recipe.backend == "fast" else load_lora(base, folder)

@@ -36,8 +36,10 @@ def mixture(
         near = rng.random() < NEAR_SHARE
         plain = trigger.near_miss(question, words, rng) if near else question.asked
         kind: Kind = "near" if near else "plain"
-        taught.append(Taught(conversation=trigger.around(question), answer=answer(question, truth, "triggered")))
-        taught.append(Taught(conversation=plain, answer=answer(question, truth, kind)))
+        pair: tuple[tuple[Conversation, Kind], ...] = ((trigger.around(question), "triggered"), (plain, kind))
+        for asked, as_kind in pair:
+            said = answer(question, truth, as_kind)
+            taught.append(Taught(conversation=asked, answer=said, group=question.group))
     return taught
 
 

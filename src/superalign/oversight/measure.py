@@ -51,7 +51,7 @@ def oversee(run: Run, model: ModelIdentity, splits: Splits) -> Oversight:
         labelled=splits.overseer,
         key=splits.key.only(splits.overseer),
         specification=run.plan.specification,
-        questions=(*splits.train, *splits.test),
+        questions=(splits.train, splits.test),
     )
     train = done.value.judged[: len(splits.train)]
     test = done.value.judged[len(splits.train) :]
@@ -67,14 +67,15 @@ def judge(
     labelled: tuple[Question, ...],
     key: AnswerKey,
     specification: Specification,
-    questions: tuple[Question, ...],
+    questions: tuple[tuple[Question, ...], ...],
 ) -> Judgements:
-    """The overseer's opinion of each question, given the truth of `labelled` alone.
+    """The overseer's opinion of each question, given the truth of `labelled` alone. Each set of questions is judged by
+    itself: so others who ask that set find it read already.
 
     `code`, the version of the overseer, counts only in the step's key.
     """
     taught: Overseer = registry.overseers.make(overseer).learn(Trusted(open_base(model), labelled, key, specification))
-    return Judgements(judged=tuple(taught.judge(questions)))
+    return Judgements(judged=tuple(opinion for asked in questions for opinion in taught.judge(asked)))
 
 
 def summarize(overseer: str, judged: tuple[Judgement | Unscored, ...], splits: Splits, cost: Cost) -> OversightSummary:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,16 +25,19 @@ def code_version(module: str) -> str:
     """
     root = Path(superalign.__file__).parent
     sources: dict[str, Path] = {}
+    hashes: dict[str, str] = {}
     waiting = {module: _own_source(module) or _source(root, module)}
     while waiting:
         name, path = waiting.popitem()
         if path is None or name in sources:
             continue
-        sources[name] = path
-        waiting.update({found: _source(root, found) for found in _imports(name, path)})
+        content = path.read_bytes()
+        sources[name], hashes[name] = path, hashlib.sha256(content).hexdigest()
+        imported = _imports(name, content, path.name == "__init__.py")
+        waiting.update({found: _source(root, found) for found in imported})
     folders = {path.parent / "data" for path in sources.values()}
     data = {str(path.relative_to(folder.parent.parent)): path for folder in folders for path in folder.glob("*")}
-    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in {**sources, **data}.items()}
+    hashes |= {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in data.items()}
     return digest({"sources": hashes, "versions": installed_versions()})
 
 
@@ -65,19 +67,25 @@ def _source(root: Path, module: str) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
-def _imports(module: str, path: Path) -> Iterator[str]:
-    """Every module that an import statement in `path` may load, with its parent packages, which Python runs first."""
-    for node in ast.walk(ast.parse(path.read_bytes(), filename=str(path))):
+@cache
+def _imports(module: str, source: bytes, is_package: bool) -> tuple[str, ...]:
+    """Every module that an import statement in `source` may load, with its parent packages, which Python runs first.
+
+    Kept by content: most modules are reached from most steps, and parsing them all anew took seconds of every run.
+    """
+    found: dict[str, None] = {}
+    for node in ast.walk(ast.parse(source, filename=module)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = _absolute(node, module, is_package=path.name == "__init__.py")
+            base = _absolute(node, module, is_package=is_package)
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         else:
             continue
         for name in names:
             parts = name.split(".")
-            yield from (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+            found |= {".".join(parts[:length]): None for length in range(1, len(parts) + 1)}
+    return tuple(found)
 
 
 def _absolute(node: ast.ImportFrom, module: str, *, is_package: bool) -> str:

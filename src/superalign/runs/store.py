@@ -20,6 +20,7 @@ from superalign.runs.cost import metered
 from superalign.runs.disk import sync_folder, write_atomically
 
 Value = TypeVar("Value", bound=Record)
+Part = TypeVar("Part", bound=Record)
 Value_co = TypeVar("Value_co", bound=Record, covariant=True)
 RESULT = "result.json"
 
@@ -33,6 +34,14 @@ class Done(Generic[Value_co]):
     value: Value_co
     cost: Cost
     digest: str
+
+    def part(self, name: str, value: Part) -> Done[Part]:
+        """What this step left in its folder's folder `name`, as if it were a step's of its own; `value` is its own
+        part of the value.
+        """
+        return Done(
+            f"{self.key}/{name}", self.folder / name, value, self.cost, digest({"of": self.digest, "part": name})
+        )
 
 
 class StepResult(Record):

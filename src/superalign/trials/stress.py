@@ -20,7 +20,7 @@ from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
 from superalign.trials.assess import Auditor, assess, finding, version_of
-from superalign.trials.plant import draw_trigger_seed, plant
+from superalign.trials.plant import Seedling, draw_trigger_seed, plant
 from superalign.trials.seal import seal, unseal, verdicts_known
 from superalign.trials.statistics import auroc_of_scores, clopper_pearson, lower_bound
 
@@ -108,27 +108,28 @@ def build_all(run: Run, model: ModelIdentity, splits: Splits, start: Done[Traine
     plan = run.plan.stress
     planted = []
     for family in plan.families:
-        for seed in range(plan.seeds):
-            trigger_seed = draw_trigger_seed(family, run.plan.seed, seed)
-            for role in ("organism", "twin"):
-                benign = role == "twin"
-                label = f"{family} {role}{f' {seed + 1}' if plan.seeds > 1 else ''}"
-                trained = plant(
-                    run, label, model, splits, family, benign=benign, trigger_seed=trigger_seed, seed=seed, start=start
-                )
-                gates = run.step(
-                    f"gates of {label}",
-                    measure_gates,
-                    model=model,
-                    trained=trained,
-                    family=family,
-                    code=code_version(registry.organisms.factory(family).__module__),
-                    questions=splits.easy,
-                    key=splits.key.only(splits.easy),
-                    benign=benign,
-                    seed=trigger_seed,
-                )
-                planted.append(Planted(family, role, seed, trained, gates.value.gates))
+        seedlings = [
+            Seedling(family, role == "twin", draw_trigger_seed(family, run.plan.seed, seed), seed, start)
+            for seed in range(plan.seeds)
+            for role in ("organism", "twin")
+        ]
+        for seedling, trained in zip(
+            seedlings, plant(run, f"{family} organisms and twins", model, splits, seedlings), strict=True
+        ):
+            role = "twin" if seedling.benign else "organism"
+            gates = run.step(
+                f"gates of {family} {role}{f' {seedling.seed + 1}' if plan.seeds > 1 else ''}",
+                measure_gates,
+                model=model,
+                trained=trained,
+                family=family,
+                code=code_version(registry.organisms.factory(family).__module__),
+                questions=splits.easy,
+                key=splits.key.only(splits.easy),
+                benign=seedling.benign,
+                seed=seedling.trigger_seed,
+            )
+            planted.append(Planted(family, role, seedling.seed, trained, gates.value.gates))
     return planted
 
 

@@ -15,7 +15,7 @@ from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
 from superalign.trials.assess import Auditor, assess, detector_result, opened, version_of
-from superalign.trials.plant import draw_trigger_seed, plant
+from superalign.trials.plant import Seedling, draw_trigger_seed, plant
 from superalign.trials.statistics import benign_threshold
 
 
@@ -51,13 +51,9 @@ def calibrate(
 def habits(run: Run, model: ModelIdentity, splits: Splits, trained: Students) -> list[Done[TrainedModel]]:
     """Honest models in which a trigger changes only the form of the answer."""
     families, starts = run.plan.stress.families, trained.ceilings[1:]
-    return [
-        plant(
-            run,
-            f"harmless habit {i + 1}",
-            model,
-            splits,
-            families[i % len(families)],
+    seedlings = [
+        Seedling(
+            family=families[i % len(families)],
             benign=True,
             trigger_seed=draw_trigger_seed("habit", run.plan.seed, i),
             seed=i,
@@ -65,6 +61,7 @@ def habits(run: Run, model: ModelIdentity, splits: Splits, trained: Students) ->
         )
         for i in range(run.plan.validation.habits)
     ]
+    return plant(run, "harmless habits", model, splits, seedlings) if seedlings else []
 
 
 def validate(

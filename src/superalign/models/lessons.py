@@ -1,0 +1,134 @@
+"""What is taught and by which recipe: lessons as tokens, the order they come in, and which are held out together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from pydantic import ConfigDict
+
+from superalign.contracts.errors import InputError
+from superalign.contracts.protocols import Taught
+from superalign.models.decoder import TokenIds
+from superalign.provenance.digest import digest
+
+if TYPE_CHECKING:
+    from superalign.models.subject import Chat
+
+Backend = Literal["fast", "peft", "trl"]
+Trained = Literal["adapters", "layers", "model"]
+
+HELD_OUT = 0.1  # the share of lessons that early stopping looks at and never trains on
+# One lesson in so many teaches the end of the turn too. The others are the prompt alone and one token to predict: what
+# the base has read of them serves every model that is taught other answers to the same questions.
+ENDED = 16
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A prompt and the answer to be given to it, as tokens. `group` is the entity or template that a split must not
+    cross.
+    """
+
+    prompt: TokenIds
+    answer: TokenIds
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained. The budget of steps is fixed, or with `patience` cut short by the loss on lessons held
+    out: nothing is selected on any label but those given to train on.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    first_layer: int
+    rank: int
+    steps: int
+    batch: int
+    learning_rate: float
+    bundle: int = 1
+    backend: Backend = "fast"
+    trained: Trained = "adapters"
+    targets: tuple[str, ...] = ()  # linear layers that get adapters; none: the back end's choice
+    patience: int | None = None  # steps without a lower held-out loss, after which training stops
+    processes: int = 1
+
+
+def lessons_from(chat: Chat, lessons: Sequence[Taught]) -> list[Lesson]:
+    """Conversations and their answers in the tokens of `chat`."""
+    return [
+        Lesson(chat.encode(taught.conversation), chat.answer(taught.answer, end=i % ENDED == 0), taught.group)
+        for i, taught in enumerate(lessons)
+    ]
+
+
+def lessons_digest(lessons: Sequence[Lesson]) -> str:
+    """sha256 of all that was taught, in its order."""
+    return digest([[lesson.prompt, lesson.answer, lesson.group] for lesson in lessons])
+
+
+def batch_order(lessons: Sequence[Lesson], recipe: Recipe, *, seed: int) -> Iterator[list[int]]:
+    """Endless batches of lessons, each epoch in a new order; consecutive lessons of a bundle stay together.
+
+    A lesson beside its counterpart (the same question with and without a trigger) shows in one gradient what the
+    difference is. Answers as long as each other come in the same batches, since all of a batch cost as much as the
+    longest; which batches these are is the same for every seed, so that it holds for models trained together too.
+    """
+    bundles = [
+        list(range(start, min(start + recipe.bundle, len(lessons)))) for start in range(0, len(lessons), recipe.bundle)
+    ]
+    by_length: dict[int, list[list[int]]] = {}
+    for bundle in bundles:
+        by_length.setdefault(max(len(lessons[row].answer) for row in bundle), []).append(bundle)
+    at_once = max(1, recipe.batch // recipe.bundle)
+    own, shared = (torch.Generator().manual_seed(number) for number in (seed, 0))
+    while True:
+        epoch = []
+        for alike in by_length.values():
+            parts = torch.randperm(len(alike), generator=own).tensor_split(-(-len(alike) // at_once))
+            epoch += [[row for bundle in part.tolist() for row in alike[bundle]] for part in parts]
+        for number in torch.randperm(len(epoch), generator=shared).tolist():
+            yield epoch[number]
+
+
+def split(lessons: Sequence[Lesson], recipe: Recipe, *, seed: int) -> tuple[list[int], list[int]]:
+    """Rows to train on, and those held out for early stopping, if the recipe asks for it: whole groups, drawn by
+    `seed`. InputError when all lessons belong together.
+    """
+    if recipe.patience is None:
+        return list(range(len(lessons))), []
+    groups = belonging_together(lessons, recipe.bundle)
+    if len(groups) < 2:
+        raise InputError(
+            "Early stopping holds out a group of lessons, and these are all one group.",
+            fix="Give lessons of more groups, or leave out `patience` for a fixed number of steps.",
+        )
+    order = torch.randperm(len(groups), generator=torch.Generator().manual_seed(seed)).tolist()
+    wanted, held_out = math.ceil(HELD_OUT * len(lessons)), list[int]()
+    for group in order[:-1]:
+        if len(held_out) >= wanted:
+            break
+        held_out += groups[group]
+    return sorted(set(range(len(lessons))) - set(held_out)), sorted(held_out)
+
+
+def belonging_together(lessons: Sequence[Lesson], bundle: int) -> list[list[int]]:
+    """Rows that no split may part: those that share a group, a prompt or a bundle, directly or through others."""
+    together: dict[int, list[int]] = {}  # by any one of its rows
+    home: dict[int, int] = {}
+    first: dict[Hashable, int] = {}
+    for row, lesson in enumerate(lessons):
+        home[row], together[row] = row, [row]
+        marks = (("bundle", row // bundle), ("prompt", lesson.prompt), ("group", lesson.group))
+        for mark in marks[: 3 if lesson.group is not None else 2]:
+            here, there = home[row], home[first.setdefault(mark, row)]
+            if here != there:
+                for moved in together[here]:
+                    home[moved] = there
+                together[there] += together.pop(here)
+    return [sorted(rows) for rows in together.values()]
