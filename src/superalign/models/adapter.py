@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from superalign.contracts.errors import ModelError
 from superalign.models.decoder import Decoder, TokenIds
+from superalign.models.low_rank import LowRankLinear
 from superalign.provenance.digest import digest
 
 # Measured at 135M on 2 cores: adapting these four learns as well as all seven linear layers, at 0.8 of the time per
@@ -28,25 +28,6 @@ from superalign.provenance.digest import digest
 TARGETS = ("q_proj", "v_proj", "o_proj", "down_proj")
 # Settings of peft's that change what an adapter does and that `AdaptedDecoder` knows nothing of.
 UNSUPPORTED = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "modules_to_save", "fan_in_fan_out")
-
-
-class LowRankLinear(nn.Module):
-    """A frozen linear layer plus a trainable low-rank one. Adapters are float32, products run in the input's type."""
-
-    def __init__(self, frozen: nn.Linear, rank: int, alpha: float, generator: torch.Generator) -> None:
-        super().__init__()
-        self.frozen = frozen
-        self.scale = alpha / rank
-        out_features, in_features = frozen.weight.shape
-        noise = torch.randn(rank, in_features, generator=generator) / in_features**0.5
-        self.lora_A = nn.Parameter(noise.to(frozen.weight.device))
-        self.lora_B = nn.Parameter(torch.zeros(out_features, rank, device=frozen.weight.device))
-
-    def forward(self, x: Float[Tensor, "batch tokens inputs"]) -> Float[Tensor, "batch tokens outputs"]:
-        rows = x.flatten(0, -2)
-        low = rows @ (self.lora_A * self.scale).to(x.dtype).T
-        out = torch.addmm(F.linear(rows, self.frozen.weight, self.frozen.bias), low, self.lora_B.to(x.dtype).T)
-        return out.view(*x.shape[:-1], -1)
 
 
 class AdaptedDecoder(Decoder):

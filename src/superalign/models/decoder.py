@@ -22,6 +22,7 @@ from superalign.contracts.errors import ModelError
 from superalign.models.attention import Past, use_grouped_attention
 from superalign.models.identity import module_digest
 from superalign.models.memory import Halving
+from superalign.models.products import by_onednn, can_use_onednn
 from superalign.models.reading import Reading, Remembered, check_asked, run_batch, run_own, run_prefix
 from superalign.models.sites import Site, Touch, check_sites, tapped
 from superalign.models.sites import TokenIds as TokenIds  # which others import from here
@@ -115,6 +116,13 @@ class Decoder:
     def layers(self) -> nn.ModuleList:
         found: nn.ModuleList = getattr(self.body, self.family.layers)
         return found
+
+    @property
+    def _passed(self) -> Sequence[nn.Module]:
+        """The layers for passes without gradients."""
+        if self.head.dtype == torch.float32 and can_use_onednn(self.head):
+            return [by_onednn(layer, packed=False) for layer in self.layers]
+        return list(self.layers)
 
     @property
     def head(self) -> Float[Tensor, "vocabulary width"]:
@@ -298,7 +306,8 @@ class Decoder:
     def tapped(self, touches: Mapping[Site, Touch]) -> nn.Module:
         """The layers up to the last of these sites, with `touches` at work there."""
         top = max(1, *(site.layer for site in touches))  # what enters the first layer is seen as it does
-        return self.body_of(tapped([*self.layers[:top], *(SkippedLayer() for _ in self.layers[top:])], touches))
+        layers = [*self._passed[:top], *(SkippedLayer() for _ in self.layers[top:])]
+        return self.body_of(tapped(layers, touches))
 
     def with_layers(self, layers: Sequence[nn.Module]) -> Any:
         """A copy of the transformers model that shares everything but the layers."""
@@ -310,7 +319,8 @@ class Decoder:
     def _slice(self, start: int, stop: int, *, norm: bool = False) -> nn.Module:
         key = (start, stop + norm)
         if key not in self._slices:
-            layers = [layer if start <= i < stop else SkippedLayer() for i, layer in enumerate(self.layers)]
+            given = self.layers if norm else self._passed
+            layers = [layer if start <= i < stop else SkippedLayer() for i, layer in enumerate(given)]
             self._slices[key] = self.body_of(layers, start=start, norm=norm)
         return self._slices[key]
 

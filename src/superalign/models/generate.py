@@ -21,18 +21,17 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from superalign.contracts.errors import InputError
-from superalign.models.adapter import LowRankLinear
 from superalign.models.attention import KeyValueCache, Past
 from superalign.models.decoder import Decoder, TokenIds, batches_by_length, last_tokens
 from superalign.models.likeliest import Screen
 from superalign.models.memory import Halving
+from superalign.models.products import by_onednn, can_pack
 from superalign.models.reading import Remembered, run_own
 
 ROOM = 32  # positions that a cache grows by
 FIRST_LIKELIEST = 256  # tokens among which the likeliest are looked for first: sorting all takes longer than a step
 # Packing takes as long as about ten steps save by it.
 WORTH_PACKING = 16
-PACKED_BYTES = 2**31
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def generate(
     """
     stops = stop_tokens(decoder) if stops is None else stops
     uniforms = streams(prompts, max_tokens, sampling.seed) if sampling else None
-    long = max_tokens >= WORTH_PACKING and can_pack(decoder)
+    long = max_tokens >= WORTH_PACKING and can_pack(decoder.model.parameters())
     screen = Screen(decoder.head) if long and decoder.head.dtype == torch.float32 and sampling is None else None
     if long:
         decoder = packed(decoder)
@@ -262,50 +261,12 @@ def stop_tokens(decoder: Decoder) -> set[int]:
     return set() if ends is None else {ends} if isinstance(ends, int) else set(ends)
 
 
-class PackedLinear(nn.Module):
-    """A frozen linear layer whose weight lies in memory as the processor's matrix products read it.
-
-    Products of a few rows wait for the weights: laid out again for each, as they are else, they take twice as long.
-    """
-
-    def __init__(self, plain: nn.Linear) -> None:
-        super().__init__()
-        self.weight = plain.weight
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(plain.weight.detach(), 32)
-        self.bias = plain.bias
-
-    def forward(self, x: Float[Tensor, "*batch inputs"]) -> Float[Tensor, "*batch outputs"]:
-        out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
-        return out
-
-
-def can_pack(decoder: Decoder) -> bool:
-    """Whether this machine packs weights of this type, and has room for them twice."""
-    weight = decoder.head
-    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return False
-    if sum(parameter.nbytes for parameter in decoder.model.parameters()) > PACKED_BYTES:
-        return False
-    bfloat16: bool = weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return bfloat16 or weight.dtype == torch.float32
-
-
 def packed(decoder: Decoder) -> Decoder:
     """A copy of `decoder` with its plain linear layers packed. Rounding differs, so that it remembers for itself:
     others' results must not hang on what was asked before.
     """
     copied = copy.copy(decoder)
-    copied.model = with_packed_layers(decoder.model)
+    copied.model = by_onednn(decoder.model, packed=True)
     copied.body = getattr(copied.model, decoder.family.body)
     copied._slices, copied._remembered = {}, Remembered(0)
-    return copied
-
-
-def with_packed_layers(module: nn.Module) -> nn.Module:
-    if type(module) is nn.Linear:
-        return PackedLinear(module)
-    if isinstance(module, LowRankLinear) or not module._modules:
-        return module
-    copied = copy.copy(module)
-    copied._modules = {name: child and with_packed_layers(child) for name, child in module._modules.items()}
     return copied

@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from superalign.models.adapter import TARGETS, AdaptedDecoder, LowRankLinear
+from superalign.models.adapter import TARGETS, AdaptedDecoder
 from superalign.models.decoder import SkippedLayer
 from superalign.models.learning import Fit, Slot, can_join, fit
 from superalign.models.lessons import Lesson, Recipe
+from superalign.models.low_rank import LowRankLinear
 from superalign.models.reading import joined, run_own
 from superalign.models.sites import with_parts
 from superalign.models.subject import ModelSubject
