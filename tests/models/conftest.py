@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from superalign.contracts.records import Conversation, Message
+from superalign.models.batches import TokenIds
 from superalign.models.card import TrainingCard
-from superalign.models.decoder import TokenIds
 from superalign.models.subject import ModelSubject
 from superalign.models.train import Lesson, Recipe, train
 from superalign.tasks.cities import Cities

@@ -26,8 +26,9 @@ from transformers import (
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 
 from superalign.contracts.errors import ModelError
-from superalign.models import decoder as module
-from superalign.models.decoder import Decoder, TokenIds, shared_prefixes
+from superalign.models import batches
+from superalign.models.batches import TokenIds, shared_prefixes
+from superalign.models.decoder import Decoder
 from superalign.models.reading import joined, run_own
 from tests.models.conftest import plain_states
 
@@ -108,7 +109,7 @@ def test_every_layer_equals_a_plain_pass(
     """Whether run up to the last of these layers, or over what was read of all layers."""
     model, decoder = make(family), Decoder(copied(family))
     plain = [plain_states(model, sequence) for sequence in sequences]
-    with patch.object(module, "PASS_TOKENS", pass_tokens):
+    with patch.object(batches, "PASS_TOKENS", pass_tokens):
         for place, layer in enumerate(sorted(stops)):
             found = decoder.last_states(sequences, sorted(stops))[:, place]
             assert close(found, torch.stack([p[layer] for p in plain]))

@@ -16,10 +16,11 @@ from peft import PeftModel
 
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Conversation
-from superalign.models import decoder as decoder_module
+from superalign.models import batches
 from superalign.models import generate as module
 from superalign.models.adapter import AdaptedDecoder
-from superalign.models.decoder import Decoder, TokenIds
+from superalign.models.batches import TokenIds
+from superalign.models.decoder import Decoder
 from superalign.models.generate import (
     GrowingCache,
     Sampling,
@@ -69,7 +70,7 @@ def test_greedy_tokens_are_those_of_transformers(
     """A third of the vocabulary ends an answer, so that conversations leave their batch at different times."""
     stops = range(0, VOCABULARY, 3)
     with (
-        patch.object(decoder_module, "PASS_TOKENS", pass_tokens),
+        patch.object(batches, "PASS_TOKENS", pass_tokens),
         patch.object(module, "ROOM", room),
         patch.object(module, "WORTH_PACKING", 0 if packed else TOKENS + 1),
     ):
@@ -106,7 +107,7 @@ def test_choices_are_scored_as_in_a_plain_pass(
     family: str, prompts: list[TokenIds], choices: list[TokenIds], pass_tokens: int
 ) -> None:
     choices = [*choices, (*choices[0], 7), (*choices[0][:-1], 8)]
-    with patch.object(decoder_module, "PASS_TOKENS", pass_tokens):
+    with patch.object(batches, "PASS_TOKENS", pass_tokens):
         found = choice_logprobs(Decoder(copied(family)), prompts, choices)
     plain = [[plain_logprob(make(family), prompt, choice) for choice in choices] for prompt in prompts]
     assert close(found, torch.tensor(plain))

@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 from peft import PeftModel
 
 from superalign.contracts.errors import InputError, RunError
-from superalign.models import decoder as decoder_module
+from superalign.models import batches
 from superalign.models import harvest as module
 from superalign.models.adapter import AdaptedDecoder
-from superalign.models.decoder import Decoder, TokenIds
+from superalign.models.batches import TokenIds
+from superalign.models.decoder import Decoder
 from superalign.models.harvest import Harvest, Positions, harvest
 from superalign.models.sites import Site
 from superalign.provenance.digest import file_digests
@@ -82,7 +83,7 @@ def test_any_sites_and_positions_equal_a_plain_pass(
     positions = data.draw(places(sequences))
     with (
         TemporaryDirectory() as folder,
-        patch.object(decoder_module, "PASS_TOKENS", pass_tokens),
+        patch.object(batches, "PASS_TOKENS", pass_tokens),
         patch.multiple(module, SHARD_TOKENS=shard_tokens, SHARD_BYTES=shard_bytes),
     ):
         found = harvest(Decoder(copied(family)), sequences, list(sites), positions, folder=Path(folder))

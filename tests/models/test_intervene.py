@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from superalign.contracts.errors import InputError
-from superalign.models import decoder as decoder_module
+from superalign.models import batches
 from superalign.models import generate as generate_module
 from superalign.models.adapter import AdaptedDecoder
-from superalign.models.decoder import Decoder, TokenIds
+from superalign.models.batches import TokenIds
+from superalign.models.decoder import Decoder
 from superalign.models.generate import choice_logprobs, generate
 from superalign.models.harvest import harvest
 from superalign.models.intervene import EVERYWHERE, Ablate, At, Intervention, Patch, ProjectOut, Steer, intervene
@@ -146,7 +147,7 @@ def test_reading_a_changed_decoder_equals_hooks_on_a_plain_pass(
     before = decoder.last_states(sequences, [DEPTH])
     changed = intervene(decoder, changes)
     layers = sorted(data.draw(st.sets(st.integers(0, DEPTH), min_size=1)))
-    with patch.object(decoder_module, "PASS_TOKENS", pass_tokens):
+    with patch.object(batches, "PASS_TOKENS", pass_tokens):
         found = changed.last_states(sequences, layers)
         logits = changed.final(sequences) @ changed.head.float().T
     expected = [plain(make(family), changes, sequence) for sequence in sequences]

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from superalign.contracts.errors import InputError
 from superalign.models.adapter import AdaptedDecoder
-from superalign.models.decoder import Decoder, TokenIds
+from superalign.models.batches import TokenIds
+from superalign.models.decoder import Decoder
 from superalign.models.harvest import harvest
 from superalign.models.memory import Halving, is_out_of_memory
 from superalign.models.sites import Site

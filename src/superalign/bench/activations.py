@@ -16,7 +16,8 @@ from superalign.bench.records import Benchmark, Equality, Figure, Profile
 from superalign.contracts.protocols import AnswerKey
 from superalign.contracts.records import Question
 from superalign.interpretability.probes import probe_auroc
-from superalign.models.decoder import Decoder, TokenIds
+from superalign.models.batches import TokenIds
+from superalign.models.decoder import Decoder
 from superalign.models.source import Loaded, load, resolve
 from superalign.models.subject import Chat
 from superalign.tasks.cities import Cities

@@ -24,7 +24,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from superalign.bench.machine import synchronize
 from superalign.bench.records import Profile
-from superalign.models.decoder import Decoder, TokenIds
+from superalign.models.batches import TokenIds
+from superalign.models.decoder import Decoder
 
 Shape = tuple[int, int, int]  # rows, inner, columns of a matrix product
 TRY_SECONDS = 0.3  # for which a product or a copy is repeated, and the fastest counts

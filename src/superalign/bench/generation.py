@@ -10,7 +10,8 @@ from superalign.bench.compare import Peer, Settings, compare
 from superalign.bench.floor import Needs, TokenCost, products, profile, weight_bytes
 from superalign.bench.records import Benchmark, Equality, Profile
 from superalign.contracts.records import Message
-from superalign.models.decoder import Decoder, TokenIds
+from superalign.models.batches import TokenIds
+from superalign.models.decoder import Decoder
 from superalign.models.generate import generate
 from superalign.models.source import Loaded, load, resolve
 from superalign.models.subject import Chat

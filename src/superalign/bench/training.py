@@ -39,7 +39,8 @@ from superalign.contracts.protocols import Task, Taught
 from superalign.contracts.records import Question
 from superalign.generalization.weak_to_strong import lessons
 from superalign.models.adapter import AdaptedDecoder
-from superalign.models.decoder import PASS_TOKENS, Decoder, TokenIds
+from superalign.models.batches import PASS_TOKENS, TokenIds
+from superalign.models.decoder import Decoder
 from superalign.models.handle import recipe
 from superalign.models.lessons import Lesson, Recipe, batch_order, lessons_from
 from superalign.models.source import load, resolve

@@ -19,7 +19,8 @@ from superalign.bench.floor import TokenCost, attained_flops, products
 from superalign.bench.machine import describe, synchronize
 from superalign.bench.records import Figure, Utilization
 from superalign.contracts.errors import InputError
-from superalign.models.decoder import Decoder, TokenIds
+from superalign.models.batches import TokenIds
+from superalign.models.decoder import Decoder
 from superalign.models.learning import fit
 from superalign.models.lessons import Lesson, Recipe
 from superalign.models.train_layers import LayerLearner

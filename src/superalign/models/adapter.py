@@ -19,7 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from superalign.contracts.errors import ModelError
-from superalign.models.decoder import Decoder, TokenIds
+from superalign.models.batches import TokenIds
+from superalign.models.decoder import Decoder
 from superalign.models.low_rank import LowRankLinear
 from superalign.provenance.digest import digest
 

@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from superalign.contracts.errors import InputError
 from superalign.models.attention import KeyValueCache, Past
-from superalign.models.decoder import Decoder, TokenIds, batches_by_length, last_tokens
+from superalign.models.batches import TokenIds, batches_by_length, last_tokens
+from superalign.models.decoder import Decoder
 from superalign.models.likeliest import Screen
 from superalign.models.memory import Halving
 from superalign.models.products import by_onednn, can_pack

@@ -25,8 +25,9 @@ from torch import Tensor
 
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Record
+from superalign.models.batches import TokenIds
 from superalign.models.decoder import Decoder
-from superalign.models.sites import Site, TokenIds, check_sites
+from superalign.models.sites import Site, check_sites
 from superalign.provenance.digest import file_digest
 from superalign.runs.cost import count
 from superalign.runs.disk import FolderLock, disk_errors, sync_folder, write_atomically

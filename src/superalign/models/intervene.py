@@ -18,10 +18,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from superalign.contracts.errors import InputError
+from superalign.models.batches import TokenIds
 from superalign.models.decoder import Decoder
 from superalign.models.identity import tensor_digest
 from superalign.models.reading import Reading
-from superalign.models.sites import Located, Site, TokenIds, Touch, Where, check_sites, tapped
+from superalign.models.sites import Located, Site, Touch, Where, check_sites, tapped
 from superalign.provenance.digest import digest
 
 # Positions of a whole conversation. Listed ones below 0 count from its end, as in Python; so do a slice's edges. A

@@ -12,7 +12,7 @@ from pydantic import ConfigDict
 
 from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import Taught
-from superalign.models.decoder import TokenIds
+from superalign.models.batches import TokenIds
 from superalign.provenance.digest import digest
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from superalign.contracts.errors import ModelError
 from superalign.models.attention import KeyValueCache, Past
+from superalign.models.batches import TokenIds
 from superalign.models.memory import one_fits
-from superalign.models.sites import TokenIds, announce
+from superalign.models.sites import announce
 
 Result = TypeVar("Result")
 

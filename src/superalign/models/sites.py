@@ -18,8 +18,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from superalign.contracts.errors import InputError, ModelError
+from superalign.models.batches import TokenIds
 
-TokenIds = tuple[int, ...]
 Kind = Literal["residual", "attention", "mlp"]
 Touch = Callable[[Float[Tensor, "rows tokens width"]], Float[Tensor, "rows tokens width"]]
 

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Access, Conversation, Message, Unscored
 from superalign.models.adapter import AdaptedDecoder
-from superalign.models.decoder import Decoder, TokenIds, common_prefix
+from superalign.models.batches import TokenIds, common_prefix
+from superalign.models.decoder import Decoder
 from superalign.models.generate import generate, stop_tokens
 from superalign.runs.cost import count
 

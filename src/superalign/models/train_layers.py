@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from superalign.models.decoder import Decoder, batches_by_length
+from superalign.models.batches import batches_by_length
+from superalign.models.decoder import Decoder
 from superalign.models.delta import load_delta, save_delta, with_tensors
 from superalign.models.learning import Fit, Slot, fit
 from superalign.models.lessons import Lesson, Recipe

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from superalign.contracts.errors import ModelError
-from superalign.models.decoder import Decoder, batches_by_length
+from superalign.models.batches import batches_by_length
+from superalign.models.decoder import Decoder
 from superalign.models.delta import with_tensors
 from superalign.models.learning import Fit, Slot, fit
 from superalign.models.lessons import Lesson, Recipe

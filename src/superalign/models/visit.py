@@ -11,8 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from superalign.models.attention import KeyValueCache
+from superalign.models.batches import TokenIds
 from superalign.models.reading import Reading, check_asked, run_batch, run_own, run_prefix
-from superalign.models.sites import Picks, Site, TokenIds
+from superalign.models.sites import Picks, Site
 
 if TYPE_CHECKING:
     from superalign.models.decoder import Decoder
