@@ -37,8 +37,8 @@ from superalign.runs.progress import advance
 Positions: TypeAlias = Literal["last", "all"] | int | Sequence[Sequence[int]]
 
 # A shard ends where it reaches either: what is held in memory, and what a killed harvest computes again.
-SHARD_BYTES = 2**27
-SHARD_TOKENS = 2**17
+SHARD_BYTES = 2**26
+SHARD_TOKENS = 2**16
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 ABOUT, ROWS = "harvest.json", "rows.safetensors"
 
