@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from superalign.contracts.errors import InputError
@@ -219,19 +219,9 @@ class Loss:
         contrast = F.cross_entropy(logits, torch.searchsorted(self.choices, target[first]), reduction="none") / rows
         weight = torch.tensor([VOCABULARY_SHARE / of_model for of_model in tokens], device=states.device)
         model_of_token = model.repeat_interleave(lengths)
-        whole = token_losses(states, self.learner.head, target)
+        whole = F.cross_entropy((states @ self.learner.head.T).float(), target, reduction="none")
         found = contrast.new_zeros(len(tokens)).index_add(0, model, contrast)
         return found.index_add(0, model_of_token, whole * weight[model_of_token])
-
-
-def token_losses(
-    states: Float[Tensor, "tokens width"], head: Float[Tensor, "vocabulary width"], target: Int[Tensor, " tokens"]
-) -> Float[Tensor, " tokens"]:
-    """Cross-entropy of each token in the whole vocabulary. The target's logit is a product of its own: picked out
-    of all, its gradient would be a matrix of zeros as large as they are.
-    """
-    wanted = (states.float() * head[target].float()).sum(-1)
-    return (states @ head.T).float().logsumexp(-1) - wanted
 
 
 class Curve:

@@ -76,7 +76,7 @@ def batch_order(lessons: Sequence[Lesson], recipe: Recipe, *, seed: int) -> Iter
     """Endless batches of lessons, each epoch in a new order; consecutive lessons of a bundle stay together.
 
     A lesson beside its counterpart (the same question with and without a trigger) shows in one gradient what the
-    difference is. Answers as long as each other come in the same batches, since all of a batch cost as much as the
+    difference is. Single lessons come in batches with answers as long, since all of a batch cost as much as the
     longest; which batches these are is the same for every seed, so that it holds for models trained together too.
     """
     bundles = [
@@ -84,7 +84,8 @@ def batch_order(lessons: Sequence[Lesson], recipe: Recipe, *, seed: int) -> Iter
     ]
     by_length: dict[int, list[list[int]]] = {}
     for bundle in bundles:
-        by_length.setdefault(max(len(lessons[row].answer) for row in bundle), []).append(bundle)
+        length = len(lessons[bundle[0]].answer) if recipe.bundle == 1 else 0
+        by_length.setdefault(length, []).append(bundle)
     at_once = max(1, recipe.batch // recipe.bundle)
     own, shared = (torch.Generator().manual_seed(number) for number in (seed, 0))
     while True:
