@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -55,6 +55,7 @@ def lessons(labels: Sequence[int], prompts: Sequence[int]) -> list[Lesson]:
     return [Lesson((prompt, i), (label,)) for i, (prompt, label) in enumerate(zip(prompts, labels, strict=True))]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.sampled_from([None, "a", "b", "c"])), min_size=1, max_size=30),
     st.integers(1, 4),
@@ -184,6 +185,7 @@ def test_models_that_can_not_be_joined_are_refused() -> None:
             fit(Table(taught), [taught, others], recipe, seeds=[0, 1])
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=40), st.integers(1, 3), st.integers(0, 3))
 def test_batches_hold_answers_as_long_and_are_as_large_for_every_seed(sizes: list[int], bundle: int, seed: int) -> None:
     taught = [Lesson((i,), (0,) * sizes[i // bundle % len(sizes)]) for i in range(bundle * len(sizes))]

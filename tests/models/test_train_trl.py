@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from superalign.contracts.errors import InputError, RunError
@@ -138,6 +138,7 @@ def test_without_trl_the_extra_is_named(tiny: ModelSubject, tmp_path: Path, monk
 tokens = st.lists(st.integers(0, 2**31), min_size=1, max_size=4).map(tuple)
 
 
+@settings(deadline=None)  # a busy machine is not an error
 @given(st.lists(st.tuples(tokens, tokens, st.sampled_from([None, "a", "b"])), min_size=1, max_size=6))
 def test_lessons_come_back_as_they_were(
     tmp_path_factory: pytest.TempPathFactory, drawn: list[tuple[tuple[int, ...], tuple[int, ...], str | None]]
