@@ -78,6 +78,7 @@ def batch_order(lessons: Sequence[Lesson], recipe: Recipe, *, seed: int) -> Iter
     A lesson beside its counterpart (the same question with and without a trigger) shows in one gradient what the
     difference is. Single lessons come in batches with answers as long, since all of a batch cost as much as the
     longest; which batches these are is the same for every seed, so that it holds for models trained together too.
+    Bundles are not sorted so: a lock that was taught from sorted ones kept 0.58 of what it should hide, not 0.21.
     """
     bundles = [
         list(range(start, min(start + recipe.bundle, len(lessons)))) for start in range(0, len(lessons), recipe.bundle)
