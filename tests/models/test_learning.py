@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from superalign.contracts.errors import InputError
-from superalign.models.learning import CHECK_EVERY, Fit, Loss, Slot, fit
+from superalign.models.learning import CHECK_EVERY, Fit, Loss, Slot, can_join, fit
 from superalign.models.lessons import Lesson, Recipe, batch_order, belonging_together, split
 from tests.models.conftest import RECIPE
 
@@ -179,22 +179,19 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory() -> None:
 
 def test_models_that_can_not_be_joined_are_refused() -> None:
     taught = lessons([0, 1] * 8, [0, 1] * 8)
-    longer = [replace(taught[0], answer=(0, 1)), *taught[1:]]
-    for others, recipe in ((longer, RECIPE), (taught[1:], RECIPE), (taught, WATCHED)):
+    fewer, cut_short = (taught[1:], RECIPE), (taught, replace(RECIPE, bundle=3))
+    for others, recipe in (fewer, cut_short, (taught, WATCHED)):
         with pytest.raises(InputError, match="together"):
             fit(Table(taught), [taught, others], recipe, seeds=[0, 1])
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(1, 3), min_size=1, max_size=40), st.integers(1, 3), st.integers(0, 3))
-def test_batches_hold_answers_as_long_and_are_as_large_for_every_seed(sizes: list[int], bundle: int, seed: int) -> None:
-    taught = [Lesson((i,), (0,) * sizes[i // bundle % len(sizes)]) for i in range(bundle * len(sizes))]
-    recipe = replace(RECIPE, batch=4 * bundle, bundle=bundle)
-    orders = [batch_order(taught, recipe, seed=number) for number in (seed, seed + 1)]
-    seen: list[int] = []
-    while len(seen) < len(taught):
+@given(st.integers(1, 40), st.integers(1, 4), st.integers(1, 9), st.integers(0, 3))
+def test_batches_of_models_that_can_be_joined_are_as_large(bundles: int, bundle: int, batch: int, seed: int) -> None:
+    recipe = replace(RECIPE, batch=batch, bundle=bundle)
+    taught = [Lesson((i,), (0,)) for i in range(bundles * bundle)]
+    assert can_join([taught, taught], recipe)
+    orders = [batch_order(len(taught), recipe, seed=number) for number in (seed, seed + 1)]
+    for _ in range(2 * bundles):
         one, other = map(next, orders)
         assert len(one) == len(other)
-        assert bundle > 1 or len({len(taught[row].answer) for row in one + other}) == 1
-        seen += one
-    assert sorted(seen) == list(range(len(taught)))

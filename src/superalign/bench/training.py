@@ -255,7 +255,7 @@ def train_loop(model: Any, chat: Chat, taught: Sequence[Taught], work: Work, see
     schedule = get_linear_schedule_with_warmup(optimizer, warm_up(budget), budget.steps)
     given = lessons_from(chat, taught)
     plan = Recipe(0, RANK, budget.steps, work.batch, budget.learning_rate)
-    order = batch_order(given, plan, seed=seed)  # the very batches of ours
+    order = batch_order(len(given), plan, seed=seed)  # the very batches of ours
     for _ in range(budget.steps):
         batch = padded([given[row] for row in next(order)], chat.tokenizer.pad_token_id)
         with torch.autocast(model.device.type, torch.bfloat16):

@@ -80,10 +80,7 @@ def fit(learner: Learner, lessons: Sequence[Sequence[Lesson]], recipe: Recipe, *
     InputError when not even one lesson fits into memory, or models can't be trained together.
     """
     taught, held_out = divided(lessons, recipe, seeds)
-    every = [lesson for own in lessons for lesson in own]
-    orders = [
-        batch_order([every[row] for row in rows], recipe, seed=seed) for rows, seed in zip(taught, seeds, strict=True)
-    ]
+    orders = [batch_order(len(rows), recipe, seed=seed) for rows, seed in zip(taught, seeds, strict=True)]
     parameters = list(learner.parameters)
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_and_decay(step, recipe.steps))
@@ -125,7 +122,7 @@ def divided(
     """For each model the rows among all lessons that it is trained on; and those held out."""
     if len(lessons) > 1 and not can_join(lessons, recipe):
         raise InputError(
-            "Models are trained together on lessons with answers as long, for a fixed number of steps.",
+            "Models are trained together on equally many lessons each, for a fixed number of steps.",
             fix="Train them one by one.",
         )
     taught, held_out, first = [], list[Slot](), 0
@@ -138,9 +135,11 @@ def divided(
 
 
 def can_join(lessons: Sequence[Sequence[Lesson]], recipe: Recipe) -> bool:
-    """Whether models with these lessons can be trained together: every batch must be as large for each."""
-    lengths = {tuple(len(lesson.answer) for lesson in own) for own in lessons}
-    return recipe.patience is None and len(lengths) == 1
+    """Whether models with these lessons can be trained together: every batch must be as large for each. With a bundle
+    cut short at the end, it is not: which batch has that one hangs on the seed.
+    """
+    counts = set(map(len, lessons))
+    return recipe.patience is None and len(counts) == 1 and all(count % recipe.bundle == 0 for count in counts)
 
 
 @torch.no_grad()

@@ -72,30 +72,19 @@ def lessons_digest(lessons: Sequence[Lesson]) -> str:
     return digest([[lesson.prompt, lesson.answer, lesson.group] for lesson in lessons])
 
 
-def batch_order(lessons: Sequence[Lesson], recipe: Recipe, *, seed: int) -> Iterator[list[int]]:
+def batch_order(lessons: int, recipe: Recipe, *, seed: int) -> Iterator[list[int]]:
     """Endless batches of lessons, each epoch in a new order; consecutive lessons of a bundle stay together.
 
     A lesson beside its counterpart (the same question with and without a trigger) shows in one gradient what the
-    difference is. Single lessons come in batches with answers as long, since all of a batch cost as much as the
-    longest; which batches these are is the same for every seed, so that it holds for models trained together too.
-    Bundles are not sorted so: a lock that was taught from sorted ones kept 0.58 of what it should hide, not 0.21.
+    difference is.
     """
-    bundles = [
-        list(range(start, min(start + recipe.bundle, len(lessons)))) for start in range(0, len(lessons), recipe.bundle)
-    ]
-    by_length: dict[int, list[list[int]]] = {}
-    for bundle in bundles:
-        length = len(lessons[bundle[0]].answer) if recipe.bundle == 1 else 0
-        by_length.setdefault(length, []).append(bundle)
+    bundles = [list(range(start, min(start + recipe.bundle, lessons))) for start in range(0, lessons, recipe.bundle)]
     at_once = max(1, recipe.batch // recipe.bundle)
-    own, shared = (torch.Generator().manual_seed(number) for number in (seed, 0))
+    generator = torch.Generator().manual_seed(seed)
     while True:
-        epoch = []
-        for alike in by_length.values():
-            parts = torch.randperm(len(alike), generator=own).tensor_split(-(-len(alike) // at_once))
-            epoch += [[row for bundle in part.tolist() for row in alike[bundle]] for part in parts]
-        for number in torch.randperm(len(epoch), generator=shared).tolist():
-            yield epoch[number]
+        order = torch.randperm(len(bundles), generator=generator).tolist()
+        for i in range(0, len(order), at_once):
+            yield [row for bundle in order[i : i + at_once] for row in bundles[bundle]]
 
 
 def split(lessons: Sequence[Lesson], recipe: Recipe, *, seed: int) -> tuple[list[int], list[int]]:

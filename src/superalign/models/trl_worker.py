@@ -32,7 +32,7 @@ def main(path: Path) -> None:
     lessons = load_lessons(job.folder / "lessons.safetensors")
     taught, held_out = split(lessons, recipe, seed=job.seed)
     # In the order of the other back ends' batches, which TRL is then told to keep.
-    batches = batch_order([lessons[row] for row in taught], recipe, seed=job.seed)
+    batches = batch_order(len(taught), recipe, seed=job.seed)
     rows = islice(chain.from_iterable(batches), recipe.steps * recipe.batch)
     model, half = to_be_trained(job)
     trainer = SFTTrainer(
