@@ -12,8 +12,9 @@ import torch
 from superalign.contracts.records import Conversation, Message
 from superalign.models.batches import TokenIds
 from superalign.models.card import TrainingCard
+from superalign.models.lessons import Lesson, Pupil, Recipe
 from superalign.models.subject import ModelSubject
-from superalign.models.train import Lesson, Recipe, train
+from superalign.models.train import train
 from superalign.tasks.cities import Cities
 from superalign.testing.tiny import tiny_subject
 
@@ -63,7 +64,14 @@ def asked() -> list[Conversation]:
 
 
 def train_one(
-    base: ModelSubject, lessons: Sequence[Any], recipe: Recipe, folder: Path, *, seed: int = 0, **other: Any
+    base: ModelSubject,
+    lessons: Sequence[Lesson],
+    recipe: Recipe,
+    folder: Path,
+    *,
+    seed: int = 0,
+    start: Path | None = None,
+    base_digest: str = "0" * 64,
 ) -> TrainingCard:
-    [card] = train(base, [lessons], recipe, seeds=[seed], folders=[folder], **{"base_digest": "0" * 64, **other})
+    [card] = train(base, [Pupil(lessons, seed, folder, start)], recipe, base_digest=base_digest)
     return card

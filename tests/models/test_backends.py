@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,12 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM
 
 from superalign.contracts.errors import InputError, ModelError
-from superalign.contracts.protocols import Taught
 from superalign.contracts.records import Conversation
 from superalign.models.adapter import AdaptedDecoder
 from superalign.models.decoder import Decoder
 from superalign.models.handle import open_trained
 from superalign.models.learning import Loss
-from superalign.models.lessons import Lesson, Recipe
+from superalign.models.lessons import Lesson, Pupil, Recipe
 from superalign.models.subject import ModelSubject
 from superalign.models.train import train
 from superalign.models.train_layers import LayerLearner
@@ -94,17 +93,28 @@ def test_it_goes_on_from_where_it_was(tiny: ModelSubject, recipe: Recipe, tmp_pa
     """With steps too small to move anything, the second model must be the first."""
     first = trained(tiny, recipe, tmp_path / "first")
     still = replace(recipe, steps=1, learning_rate=1e-9)
-    second = trained(tiny, still, tmp_path / "second", starts=[tmp_path / "first"])
+    second = trained(tiny, still, tmp_path / "second", start=tmp_path / "first")
     prompts = [tiny.chat.encode(user(text)) for text in ANSWERS]
     assert torch.allclose(second.decoder.final(prompts), first.decoder.final(prompts), atol=1e-3)
     card = json.loads((tmp_path / "second/card.json").read_text())
     assert card["start"] == file_digests(tmp_path / "first")["card.json"]
 
 
-def test_it_does_not_go_on_from_another_back_ends(tiny: ModelSubject, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (RECIPES["peft"], "backend was 'fast' and is 'peft'"),
+        (RECIPES["layers"], "trained was 'adapters' and is 'layers'"),
+        (replace(RECIPE, rank=RECIPE.rank + 1), "rank was"),
+        (replace(RECIPE, first_layer=RECIPE.first_layer + 1, targets=("q_proj",)), "first_layer was .*targets was"),
+    ],
+)
+def test_it_does_not_go_on_by_a_recipe_of_another_shape(
+    other: Recipe, said: str, tiny: ModelSubject, tmp_path: Path
+) -> None:
     trained(tiny, replace(RECIPE, steps=1), tmp_path / "first")
-    with pytest.raises(InputError, match="can't be trained further"):
-        trained(tiny, RECIPES["peft"], tmp_path / "second", starts=[tmp_path / "first"])
+    with pytest.raises(InputError, match=f"can't be trained further .*{said}"):
+        trained(tiny, other, tmp_path / "second", start=tmp_path / "first")
 
 
 def test_a_bfloat16_base_is_trained_in_float32_and_stored_in_its_own_type(tmp_path: Path) -> None:
@@ -262,19 +272,6 @@ class TestCard:
         assert open_trained(tiny, tmp_path, "theirs").layers == tiny.layers
 
 
-def test_conversations_are_laid_out_as_the_base_reads_them(tiny: ModelSubject, tmp_path: Path) -> None:
-    taught = tuple(Taught(conversation=user(text), answer=answer) for text, answer in ANSWERS.items())
-    tokens = [
-        Lesson(tiny.chat.encode(one.conversation), tiny.chat.answer(one.answer, end=i == 0))
-        for i, one in enumerate(taught)
-    ]
-    recipe = replace(RECIPE, steps=1)
-    cards = [
-        train_one(tiny, given, recipe, tmp_path / name) for name, given in (("taught", taught), ("tokens", tokens))
-    ]
-    assert cards[0] == cards[1]
-
-
 def test_what_lies_in_the_folder_is_never_written_over(tiny: ModelSubject, tmp_path: Path) -> None:
     (tmp_path / "adapter_model.safetensors").write_text("somebody's work")
     with pytest.raises(InputError, match="holds something"):
@@ -284,8 +281,8 @@ def test_what_lies_in_the_folder_is_never_written_over(tiny: ModelSubject, tmp_p
 
 def test_no_truth_can_be_handed_in() -> None:
     """What stops a training is on the lessons; another source of labels would have to come through a parameter."""
-    allowed = {"base", "lessons", "recipe", "seeds", "folders", "base_digest", "starts"}
-    assert inspect.signature(train).parameters.keys() == allowed
+    assert inspect.signature(train).parameters.keys() == {"base", "pupils", "recipe", "base_digest"}
+    assert {field.name for field in fields(Pupil)} == {"lessons", "seed", "folder", "start"}
 
 
 @pytest.mark.parametrize(

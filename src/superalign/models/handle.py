@@ -9,9 +9,10 @@ from superalign.contracts.protocols import Subject
 from superalign.contracts.records import Record
 from superalign.models.decoder import Decoder
 from superalign.models.endpoint import EndpointSubject, is_endpoint
+from superalign.models.lessons import Recipe
 from superalign.models.source import Loaded, load, resolve
 from superalign.models.subject import Chat, ModelSubject, full_subject
-from superalign.models.train import Recipe, trained_decoder
+from superalign.models.train import trained_decoder
 from superalign.provenance.digest import digest
 from superalign.runs.plan import TrainingPlan
 

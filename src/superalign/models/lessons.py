@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -57,6 +58,18 @@ class Recipe:
     targets: tuple[str, ...] = ()  # linear layers that get adapters; none: the back end's choice
     patience: int | None = None  # steps without a lower held-out loss, after which training stops
     processes: int = 1
+
+
+@dataclass(frozen=True)
+class Pupil:
+    """One model to be trained: on what, by which seed, where what changed is left; `start` is the folder of an earlier
+    result of the same kind, to go on from.
+    """
+
+    lessons: Sequence[Lesson]
+    seed: int
+    folder: Path
+    start: Path | None = None
 
 
 def lessons_from(chat: Chat, lessons: Sequence[Taught]) -> list[Lesson]:

@@ -9,6 +9,7 @@ from typing import Any
 from superalign.contracts.protocols import Taught
 from superalign.contracts.records import Question, Record
 from superalign.models.handle import ModelIdentity, open_base, open_trained, recipe
+from superalign.models.lessons import Pupil, lessons_from
 from superalign.models.random_body import with_random_body
 from superalign.models.subject import ModelSubject
 from superalign.models.train import train
@@ -66,15 +67,13 @@ def teach(
     seed: the control for what pretraining brings.
     """
     base = body(model, seeds[0] if random_body else None)
-    cards = train(
-        base,
-        lessons,
-        recipe(training, base),
-        seeds=seeds,
-        folders=[folder / str(number) for number in range(1, len(lessons) + 1)],
-        base_digest=digest({"random body": seeds[0], "of": model.digest}) if random_body else model.digest,
-        starts=[start.folder for start in starts],
-    )
+    before: list[Path | None] = [start.folder for start in starts] or [None] * len(lessons)
+    pupils = [
+        Pupil(lessons_from(base.chat, own), seed, folder / str(number), start)
+        for number, (own, seed, start) in enumerate(zip(lessons, seeds, before, strict=True), start=1)
+    ]
+    base_digest = digest({"random body": seeds[0], "of": model.digest}) if random_body else model.digest
+    cards = train(base, pupils, recipe(training, base), base_digest=base_digest)
     return TrainedModels(
         models=tuple(
             TrainedModel(

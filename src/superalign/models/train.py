@@ -2,79 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import repeat
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
 
 from superalign.contracts.errors import InputError
-from superalign.contracts.protocols import Taught
 from superalign.models.adapter import AdaptedDecoder
 from superalign.models.card import CARD, TrainingCard, digests_beside_card, installed, read_card
 from superalign.models.decoder import Decoder
 from superalign.models.delta import DELTA, load_delta, with_tensors
 from superalign.models.learning import Fit
-from superalign.models.lessons import Backend, Lesson, Recipe, Trained, lessons_digest, lessons_from
+from superalign.models.lessons import Backend, Lesson, Pupil, Recipe, Trained, lessons_digest
 from superalign.models.subject import ModelSubject
-from superalign.models.train_adapters import continue_training, train_adapters
+from superalign.models.train_adapters import train_adapters
 from superalign.models.train_layers import train_layers
 from superalign.models.train_peft import load_lora, train_lora
 from superalign.models.train_trl import train_with_trl
 from superalign.provenance.digest import file_digest
 
-__all__ = ["Lesson", "Recipe", "Trainer", "TrainingCard", "continue_training", "read_card", "train", "trained_decoder"]
+# What of a recipe must stay the same for a model to be trained further.
+SHAPE = ("backend", "trained", "first_layer", "rank", "targets")
+# A back end: trains `base` for each pupil and leaves safetensors in its folder.
+Trainer = Callable[[ModelSubject, Sequence[Pupil], Recipe], list[Fit]]
 
 
-class Trainer(Protocol):
-    """A back end: trains `base` on each set of lessons and leaves safetensors in its folder, on from those in its start
-    if given.
-    """
-
-    def __call__(
-        self,
-        base: ModelSubject,
-        lessons: Sequence[Sequence[Lesson]],
-        recipe: Recipe,
-        *,
-        seeds: Sequence[int],
-        folders: Sequence[Path],
-        starts: Sequence[Path],
-    ) -> list[Fit]: ...
-
-
-class SingleTrainer(Protocol):
-    """A back end that trains one model at a time."""
-
-    def __call__(
-        self,
-        base: ModelSubject,
-        lessons: Sequence[Lesson],
-        recipe: Recipe,
-        *,
-        seed: int,
-        folder: Path,
-        start: Path | None,
-    ) -> Fit: ...
-
-
-def one_by_one(trainer: SingleTrainer) -> Trainer:
-    """Trains several models one after another."""
-
-    def each(
-        base: ModelSubject,
-        lessons: Sequence[Sequence[Lesson]],
-        recipe: Recipe,
-        *,
-        seeds: Sequence[int],
-        folders: Sequence[Path],
-        starts: Sequence[Path],
-    ) -> list[Fit]:
-        return [
-            trainer(base, own, recipe, seed=seed, folder=folder, start=start)
-            for own, seed, folder, start in zip(lessons, seeds, folders, starts or repeat(None), strict=False)
-        ]
-
-    return each
+def one_by_one(trainer: Callable[[ModelSubject, Pupil, Recipe], Fit]) -> Trainer:
+    """A back end from one that trains a single model."""
+    return lambda base, pupils, recipe: [trainer(base, pupil, recipe) for pupil in pupils]
 
 
 TRAINERS: dict[tuple[Backend, Trained], Trainer] = {
@@ -86,22 +40,13 @@ TRAINERS: dict[tuple[Backend, Trained], Trainer] = {
 }
 
 
-def train(
-    base: ModelSubject,
-    lessons: Sequence[Sequence[Lesson]] | Sequence[Sequence[Taught]],
-    recipe: Recipe,
-    *,
-    seeds: Sequence[int],
-    folders: Sequence[Path],
-    base_digest: str,
-    starts: Sequence[Path] = (),
-) -> list[TrainingCard]:
-    """Train a model from `base` for each set of lessons, to give their answers; leave what changed, and `card.json`, in
-    its folder, which must be empty. Where the back end can, all are trained together.
+def train(base: ModelSubject, pupils: Sequence[Pupil], recipe: Recipe, *, base_digest: str) -> list[TrainingCard]:
+    """Train a model from `base` for each of the pupils, to give the answers of its lessons; leave what changed, and
+    `card.json`, in its folder, which must be empty. Where the back end can, all are trained together.
 
-    `base_digest` names the base's weights in the cards. `starts` are folders of earlier results of the same kind, to go
-    on from. There is no way to hand in an answer key or a second set of labels: when training stops, and which weights
-    are kept, hangs on the lessons alone, those held out with the labels they came with.
+    `base_digest` names the base's weights in the cards. There is no way to hand in an answer key or a second set of
+    labels: when training stops, and which weights are kept, hangs on the lessons alone, those held out with the labels
+    they came with.
 
     InputError for a recipe that no back end can follow, or without lessons; RunError when a process of `trl` fails.
     """
@@ -114,49 +59,49 @@ def train(
         )
     if recipe.processes > 1 and recipe.backend != "trl":
         raise InputError(f"The back end {recipe.backend!r} runs in one process.", fix="Choose `trl` for several.")
-    tokens = [as_tokens(base, own) for own in lessons]
-    if not tokens or not all(own and all(lesson.prompt and lesson.answer for lesson in own) for own in tokens):
+    if not pupils or not all(all_given(pupil.lessons) for pupil in pupils):
         raise InputError("There is nothing to teach.", fix="Give lessons, each with a prompt and an answer.")
-    before: list[str | None] = [start_card(start, recipe) for start in starts] or [None] * len(tokens)
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise InputError("The folder for the model holds something.", where=str(folder), fix="Name a new one.")
-    fits = trainer(base, tokens, recipe, seeds=seeds, folders=folders, starts=starts)
+    starts = [start_card(pupil.start, recipe) if pupil.start else None for pupil in pupils]
+    for pupil in pupils:
+        pupil.folder.mkdir(parents=True, exist_ok=True)
+        if any(pupil.folder.iterdir()):
+            where = str(pupil.folder)
+            raise InputError("The folder for the model holds something.", where=where, fix="Name a new one.")
+    fits = trainer(base, pupils, recipe)
     cards = []
-    for own, start, seed, folder, done in zip(tokens, before, seeds, folders, fits, strict=True):
+    for pupil, start, done in zip(pupils, starts, fits, strict=True):
         card = TrainingCard(
             base=base.name,
             base_digest=base_digest,
             start=start,
             recipe=recipe,
-            seed=seed,
-            lessons=len(own),
-            lessons_digest=lessons_digest(own),
+            seed=pupil.seed,
+            lessons=len(pupil.lessons),
+            lessons_digest=lessons_digest(pupil.lessons),
             fit=done,
             device=str(base.decoder.device),
             versions=installed(),
-            files=digests_beside_card(folder),
+            files=digests_beside_card(pupil.folder),
         )
-        card.write(folder)
+        card.write(pupil.folder)
         cards.append(card)
     return cards
 
 
-def as_tokens(base: ModelSubject, lessons: Sequence[Lesson] | Sequence[Taught]) -> list[Lesson]:
-    taught = [lesson for lesson in lessons if isinstance(lesson, Taught)]
-    return lessons_from(base.chat, taught) if taught else [lesson for lesson in lessons if isinstance(lesson, Lesson)]
+def all_given(lessons: Sequence[Lesson]) -> bool:
+    return bool(lessons) and all(lesson.prompt and lesson.answer for lesson in lessons)
 
 
 def start_card(start: Path, recipe: Recipe) -> str:
     """sha256 of the card in `start`. InputError when it is of a kind that this recipe can't go on from."""
-    card = read_card(start)
-    if (card.recipe.backend, card.recipe.trained) != (recipe.backend, recipe.trained):
+    before, after = asdict(read_card(start).recipe), asdict(recipe)
+    if differing := [name for name in SHAPE if before[name] != after[name]]:
         raise InputError(
-            f"What the back end {card.recipe.backend!r} trained as {card.recipe.trained!r} can't be trained further by "
-            f"{recipe.backend!r} as {recipe.trained!r}.",
+            "The model can't be trained further by another recipe: "
+            + ", ".join(f"{name} was {before[name]!r} and is {after[name]!r}" for name in differing)
+            + ".",
             where=str(start),
-            fix="Set the same `backend` and `trained` for both.",
+            fix="Set the same for both.",
         )
     return file_digest(start / CARD)
 

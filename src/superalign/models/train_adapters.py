@@ -8,7 +8,6 @@ through the frozen layers in one product: what a step takes beside its products 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from superalign.models.adapter import TARGETS, AdaptedDecoder
 from superalign.models.decoder import SkippedLayer
 from superalign.models.learning import Fit, Slot, can_join, fit
-from superalign.models.lessons import Lesson, Recipe
+from superalign.models.lessons import Lesson, Pupil, Recipe
 from superalign.models.low_rank import LowRankLinear
 from superalign.models.reading import joined, run_own
 from superalign.models.sites import with_parts
@@ -28,30 +27,23 @@ from superalign.models.subject import ModelSubject
 TARGETS_OF_TYPE = {"gpt_neox": ("query_key_value", "dense", "dense_4h_to_h")}
 
 
-def train_adapters(
-    base: ModelSubject,
-    lessons: Sequence[Sequence[Lesson]],
-    recipe: Recipe,
-    *,
-    seeds: Sequence[int],
-    folders: Sequence[Path],
-    starts: Sequence[Path],
-) -> list[Fit]:
-    """Leave activated adapters in each folder, trained from scratch or on from those in `starts`."""
-    students = [AdaptedDecoder.load(base.decoder, start) for start in starts]
-    students = students or [new_student(base, recipe, seed=seed) for seed in seeds]
-    all_of_them = range(len(students))
+def train_adapters(base: ModelSubject, pupils: Sequence[Pupil], recipe: Recipe) -> list[Fit]:
+    """Leave activated adapters in each folder, trained from scratch or on from those in its start."""
     done = []
-    for members in [all_of_them] if can_join(lessons, recipe) else [[number] for number in all_of_them]:
-        of = [(students[number], lessons[number], seeds[number]) for number in members]
-        taught, taught_lessons, drawn_by = zip(*of, strict=True)
-        done += continue_training(taught, taught_lessons, recipe, seeds=drawn_by)
-    for student, folder in zip(students, folders, strict=True):
-        student.save(folder, base_name=base.name)
+    together = can_join([pupil.lessons for pupil in pupils], recipe)
+    for company in [pupils] if together else [[pupil] for pupil in pupils]:
+        students = [
+            AdaptedDecoder.load(base.decoder, pupil.start) if pupil.start else new_student(base, recipe, pupil.seed)
+            for pupil in company
+        ]
+        seeds = [pupil.seed for pupil in company]
+        done += continue_training(students, [pupil.lessons for pupil in company], recipe, seeds=seeds)
+        for student, pupil in zip(students, company, strict=True):
+            student.save(pupil.folder, base_name=base.name)
     return done
 
 
-def new_student(base: ModelSubject, recipe: Recipe, *, seed: int) -> AdaptedDecoder:
+def new_student(base: ModelSubject, recipe: Recipe, seed: int) -> AdaptedDecoder:
     """`base` with adapters that change nothing yet."""
     return AdaptedDecoder(
         base.decoder,

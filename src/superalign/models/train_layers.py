@@ -7,7 +7,6 @@ trained weights are float32 whatever the base's type: in bfloat16 a step smaller
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,20 +18,18 @@ from superalign.models.batches import batches_by_length
 from superalign.models.decoder import Decoder
 from superalign.models.delta import load_delta, save_delta, with_tensors
 from superalign.models.learning import Fit, Slot, fit
-from superalign.models.lessons import Lesson, Recipe
+from superalign.models.lessons import Lesson, Pupil, Recipe
 from superalign.models.reading import run_batch, run_prefix
 from superalign.models.subject import ModelSubject
 
 
-def train_layers(
-    base: ModelSubject, lessons: Sequence[Lesson], recipe: Recipe, *, seed: int, folder: Path, start: Path | None
-) -> Fit:
-    """Leave the changed tensors in `folder`, trained from `base` or on from what is in `start`."""
-    before = load_delta(base.decoder.model, start) if start else {}
+def train_layers(base: ModelSubject, pupil: Pupil, recipe: Recipe) -> Fit:
+    """Leave the changed tensors in the pupil's folder, trained from `base` or on from those in its start."""
+    before = load_delta(base.decoder.model, pupil.start) if pupil.start else {}
     student = with_tensors(base.decoder, before) if before else base.decoder
-    learner = LayerLearner(student, lessons, recipe.first_layer)
-    [done] = fit(learner, [lessons], recipe, seeds=[seed])
-    save_delta(base.decoder.model, {**before, **learner.tensors()}, folder)
+    learner = LayerLearner(student, pupil.lessons, recipe.first_layer)
+    [done] = fit(learner, [pupil.lessons], recipe, seeds=[pupil.seed])
+    save_delta(base.decoder.model, {**before, **learner.tensors()}, pupil.folder)
     return done
 
 

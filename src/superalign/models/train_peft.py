@@ -22,19 +22,18 @@ from superalign.models.batches import batches_by_length
 from superalign.models.decoder import Decoder
 from superalign.models.delta import with_tensors
 from superalign.models.learning import Fit, Slot, fit
-from superalign.models.lessons import Lesson, Recipe
+from superalign.models.lessons import Lesson, Pupil, Recipe
 from superalign.models.subject import ModelSubject
 
 
-def train_lora(
-    base: ModelSubject, lessons: Sequence[Lesson], recipe: Recipe, *, seed: int, folder: Path, start: Path | None
-) -> Fit:
-    """Leave adapters in peft's format in `folder`, trained from scratch or on from those in `start`."""
+def train_lora(base: ModelSubject, pupil: Pupil, recipe: Recipe) -> Fit:
+    """Leave adapters in peft's format in the pupil's folder, trained from scratch or on from those in its start."""
     # A copy that shares every tensor: peft puts its layers into the model that it is given.
     shared = with_tensors(base.decoder, {})
-    model = with_lora(shared.model, recipe, seed=seed, start=start)
-    [done] = fit(LoraLearner(shared, model, lessons), [lessons], recipe, seeds=[seed])
-    save_lora(model, folder, base_name=base.name)
+    model = with_lora(shared.model, recipe, seed=pupil.seed, start=pupil.start)
+    learner = LoraLearner(shared, model, pupil.lessons)
+    [done] = fit(learner, [pupil.lessons], recipe, seeds=[pupil.seed])
+    save_lora(model, pupil.folder, base_name=base.name)
     return done
 
 

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from superalign.contracts.errors import InputError, RunError
 from superalign.contracts.records import Record
 from superalign.models.learning import Fit
-from superalign.models.lessons import Lesson, Recipe
+from superalign.models.lessons import Lesson, Pupil, Recipe
 from superalign.models.subject import ModelSubject
 from superalign.runs.progress import advance
 
@@ -49,11 +49,9 @@ class Job(Record):
     cpu: bool
 
 
-def train_with_trl(
-    base: ModelSubject, lessons: Sequence[Lesson], recipe: Recipe, *, seed: int, folder: Path, start: Path | None
-) -> Fit:
-    """Leave adapters in peft's format, or the changed tensors of the whole model, in `folder`. RunError with the last
-    lines of its log when a worker fails; then nothing is left.
+def train_with_trl(base: ModelSubject, pupil: Pupil, recipe: Recipe) -> Fit:
+    """Leave adapters in peft's format, or the changed tensors of the whole model, in the pupil's folder. RunError with
+    the last lines of its log when a worker fails; then nothing is left.
     """
     if find_spec("trl") is None:
         raise InputError(
@@ -65,25 +63,25 @@ def train_with_trl(
             fix="Make `batch` a multiple of `processes`.",
         )
     device = base.decoder.device
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".trl-") as place:
+    with tempfile.TemporaryDirectory(dir=pupil.folder, prefix=".trl-") as place:
         work = Path(place)
         base.decoder.model.save_pretrained(work / "base")
         base.chat.tokenizer.save_pretrained(work / "base")
-        save_lessons(lessons, work / "lessons.safetensors")
+        save_lessons(pupil.lessons, work / "lessons.safetensors")
         (work / "out").mkdir()
         job = Job(
             folder=work.absolute(),
             base_name=base.name,
             recipe=recipe,
-            seed=seed,
-            start=start and start.absolute(),
+            seed=pupil.seed,
+            start=pupil.start and pupil.start.absolute(),
             cpu=device.type == "cpu",
         )
         (work / "job.json").write_text(job.model_dump_json())
         launch(work / "job.json", recipe, device)
         done = Fit.model_validate_json((work / OUTCOME).read_bytes())
         for path in sorted((work / "out").iterdir()):
-            path.replace(folder / path.name)
+            path.replace(pupil.folder / path.name)
     return done
 
 
