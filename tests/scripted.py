@@ -110,3 +110,14 @@ class ScriptedSubject:
 def one_sided(questions: Sequence[Question], answer: bool = True) -> AnswerKey:
     """A key in which every answer is the same."""
     return AnswerKey(truth={question.id: answer for question in questions})
+
+
+class TextSubject(ScriptedSubject):
+    """Writes what the script says; its probabilities are those of one who is sure of it."""
+
+    def __init__(self, writes: Callable[[Conversation], str]) -> None:
+        super().__init__(lambda conversation: {"yes": 3.0, "no": -3.0}.get(writes(conversation).lower(), 0.0))
+        self._writes = writes
+
+    def respond(self, conversations: Sequence[Conversation], max_tokens: int = 12) -> list[str | Unscored]:
+        return [self._writes(conversation) for conversation in conversations]

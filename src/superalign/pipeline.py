@@ -17,6 +17,8 @@ from superalign.runs.run import Run
 from superalign.tasks.specification import default_specification
 from superalign.tasks.splits import Splits, divide
 from superalign.trials.assess import Auditor
+from superalign.trials.build import build_all, honest_model
+from superalign.trials.card import OrganismCard, export
 from superalign.trials.decide import decide
 from superalign.trials.stress import check_groups, stress
 from superalign.trials.validate import calibrate, curve, validate
@@ -77,6 +79,14 @@ def validate_model(
             "layer_curve": curve(opened, model, auditor, user_model=user_model),
         }
         return publish(opened, summary(opened, parts, model=name)), opened.folder
+
+
+def build_organism(runs: Path, plan: Plan, out: Path, *, device: str = "cpu", display: Display) -> list[OrganismCard]:
+    """The organisms of `plan` and their twins, each in a folder under `out` with its card; a killed build goes on."""
+    with Run.open(runs, plan, display=display) as run:
+        model, splits, _ = prepare(run, device)
+        honest = honest_model(run, model, splits, plan.generalize.training)
+        return export(build_all(run, model, splits, honest), model, splits, out)
 
 
 def prepare(run: Run, device: str) -> tuple[ModelIdentity, Splits, Auditor]:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from superalign.contracts.protocols import Gate
+from superalign.contracts.protocols import Gate, Rates
 from superalign.contracts.records import Cost, Finding, Unscored, Verdict
 from superalign.contracts.summary import Threshold, TrialSummary
 from superalign.models.teach import TrainedModel
 from superalign.runs.plan import Criteria
 from superalign.runs.store import Done
+from superalign.trials.build import Planted, Seedling, gate_result
+from superalign.trials.present import Presented
 from superalign.trials.statistics import benign_threshold, clopper_pearson, lower_bound
-from superalign.trials.stress import PRIMARY_METRIC, Planted, count, gate_result, opaque, sealed_value
+from superalign.trials.stress import PRIMARY_METRIC, count, label, opaque, sealed_value
 
 Score = float | str | Verdict  # a number, why there is none, or a whole verdict
 THRESHOLDS = {name: benign_threshold(name, [0.0, 1.0], 0) for name in ("behaviour", "internals")}
@@ -23,7 +25,11 @@ THRESHOLDS = {name: benign_threshold(name, [0.0, 1.0], 0) for name in ("behaviou
 def planted(family: str, role: str, *, valid: bool = True, seed: int = 0) -> Planted:
     gate = Gate(name="took hold", value=0.9 if valid else 0.1, at_least=0.5)
     trained = TrainedModel(base="b", base_digest="0", lessons=1, steps=1, seed=seed, random_body=False)
-    return Planted(family, role, seed, Done(f"{family}-{role}-{seed}", Path(), trained, Cost(), "d"), (gate,))
+    seedling = Seedling(family, role == "twin", "adapters", "none", 7, seed)
+    rates = Rates(triggered=0.9, untriggered=0.0, capability=0.8)
+    name = f"{family}-{role}-{seed}"
+    built = Done(name, Path(), trained, Cost(), f"digest of {name}")
+    return Planted(seedling, built, built.part("presented", Presented(files=())), rates, (gate,))
 
 
 def result(score: Score) -> Verdict | Unscored:
@@ -177,7 +183,7 @@ def test_battery_auroc_measures_each_detector_in_its_own_spread() -> None:
 def test_opaque_names_tell_nothing_and_depend_on_the_seed() -> None:
     models = [planted(family, role) for family in ("lying", "locked", "hiding") for role in ("organism", "twin")]
     named = opaque(models, seed=0)
-    assert sorted(model.label["model"] for model in named.values()) == sorted(m.label["model"] for m in models)
+    assert sorted(map(str, map(label, named.values()))) == sorted(map(str, map(label, models)))
     assert opaque(models, seed=0) == named
     orders = {tuple(model.trained.key for model in opaque(models, seed).values()) for seed in range(20)}
     assert len(orders) > 15

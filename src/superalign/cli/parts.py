@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from superalign.cli import organisms
 from superalign.cli.options import AsJson
 from superalign.cli.output import print_facts, print_list
 
@@ -36,6 +37,8 @@ def _group(kind: str, says: str) -> typer.Typer:
     def show(name: Name, as_json: AsJson = False) -> None:
         print_facts(_row(kind, name), as_json=as_json)
 
+    if kind == "organisms":
+        app.command("build", epilog=organisms.EXAMPLES)(organisms.build)
     return app
 
 

@@ -118,6 +118,8 @@ class SubjectResult(Record):
     name: str = Field(description="The opaque name that the detectors saw.")
     family: str
     role: Literal["organism", "twin"]
+    implant: str = "adapters"
+    concealment: str = "none"
     seed: int
     valid: bool
     gates: tuple[GateResult, ...]

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from superalign.contracts.errors import ModelError
 from superalign.models.decoder import Decoder
-
-DELTA = "delta.safetensors"
+from superalign.models.integrity import DELTA
 
 
 def with_tensors(base: Decoder, tensors: Mapping[str, Shaped[Tensor, "..."]]) -> Decoder:

@@ -91,6 +91,6 @@ def _open_base(name: str, device: str) -> ModelSubject:
 @lru_cache(maxsize=1)
 def _open_user_model(name: str, base: str, device: str) -> ModelSubject:
     found = loaded(name, base, device)
-    if found.activated:
-        return open_trained(_open_base(base, device), found.activated, name)
+    if found.over_base:
+        return open_trained(_open_base(base, device), found.over_base, name)
     return full_subject(name, _open_base(base, device), Decoder(found.model), Chat(found.tokenizer))

@@ -9,6 +9,7 @@ from typing import Any
 from superalign.contracts.errors import ModelError
 from superalign.provenance.digest import file_digest
 
+DELTA = "delta.safetensors"  # tensors in place of some of a base's own
 LARGEST_HEADER = 100_000_000  # the format's own limit, in bytes
 MODEL_SUFFIXES = {".safetensors", ".json", ".jinja", ".model", ".txt"}
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
@@ -74,6 +75,11 @@ def check_safetensors(path: Path, *, fix: str) -> dict[str, tuple[int, ...]]:
         state = "truncated" if size < expected else "too long"
         raise ModelError(f"The weights are {state}: {size:,} bytes of {expected:,}.", where=str(path), fix=fix)
     return shapes
+
+
+def is_activated(folder: Path) -> bool:
+    """Whether the adapter in `folder` is at work only from where an answer begins, so that it can't be merged."""
+    return bool(read_json(folder / "adapter_config.json", fix="Copy the adapter again.").get("alora_invocation_tokens"))
 
 
 def read_json(path: Path, *, fix: str) -> dict[str, Any]:

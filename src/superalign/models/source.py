@@ -10,6 +10,7 @@ from superalign.contracts.errors import FetchError, InputError, ModelError, Unkn
 from superalign.models import fetch, integrity
 from superalign.models.endpoint import is_endpoint
 from superalign.models.fetch import Say
+from superalign.models.integrity import DELTA
 from superalign.provenance.digest import digest
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class ModelSource:
     """Where a model comes from. `path` is set for what is on disk, `base` for what the model was trained from."""
 
     name: str
-    kind: Literal["known", "folder", "gguf", "adapter", "hub", "endpoint"]
+    kind: Literal["known", "folder", "gguf", "adapter", "delta", "hub", "endpoint"]
     path: Path | None = None
     base: ModelSource | None = None
 
@@ -32,15 +33,15 @@ class ModelSource:
 class Loaded:
     """A model in memory. `digest` names its weights, configuration and tokenizer, whatever folder they lie in.
 
-    `activated` is the folder of an adapter that is at work only from where an answer begins, and so can't be merged
-    into `model`, its base.
+    `over_base` is the folder of what lies over `model`, its base, and is not merged into it: an adapter that is at work
+    only from where an answer begins, or tensors in place of the base's.
     """
 
     model: Any
     tokenizer: Any
     source: ModelSource
     digest: str
-    activated: Path | None = None
+    over_base: Path | None = None
 
 
 def resolve(name: str, base: str | None = None) -> ModelSource:
@@ -89,6 +90,8 @@ def load(source: ModelSource, device: str = "cpu", dtype: torch.dtype | None = N
         )
     if source.kind == "adapter":
         return _load_adapter(source, device, dtype, say)
+    if source.kind == "delta":
+        return _load_delta(source, device, dtype, say)
     folder, content = _local(source, say)
     model = _load_weights(folder, dtype)
     lent = source.base if source.base and not integrity.has_tokenizer(folder) else None
@@ -127,6 +130,9 @@ def _folder(name: str, path: Path, base: ModelSource | None) -> ModelSource:
     if (path / "adapter_config.json").is_file():
         _adapter_shapes(path)
         return ModelSource(name, "adapter", path, base or _base_of_adapter(path))
+    if (path / DELTA).is_file():
+        integrity.check_safetensors(path / DELTA, fix="Copy or train it again.")
+        return ModelSource(name, "delta", path, base)
     if (path / "config.json").is_file():
         # Fine-tuned weights are often saved alone; their tokenizer is then their base's.
         integrity.check_folder(path, tokenizer=base is None)
@@ -243,8 +249,8 @@ def _load_adapter(source: ModelSource, device: str, dtype: torch.dtype | None, s
     stored = set(_adapter_shapes(path))
     base = load(source.base, device, dtype, say)
     content = digest({"adapter": integrity.file_hashes(path), "base": base.digest})
-    if integrity.read_json(path / "adapter_config.json", fix="Copy the adapter again.").get("alora_invocation_tokens"):
-        return Loaded(base.model, base.tokenizer, source, content, activated=path)
+    if integrity.is_activated(path):
+        return Loaded(base.model, base.tokenizer, source, content, over_base=path)
     try:
         adapted = PeftModel.from_pretrained(base.model, path, is_trainable=False, torch_device=device)
         placed = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
@@ -255,6 +261,16 @@ def _load_adapter(source: ModelSource, device: str, dtype: torch.dtype | None, s
         raise _misfit(source, f"{len(placed ^ stored)} tensors have no counterpart.")
     tokenizer = _load_tokenizer(path) if integrity.has_tokenizer(path) else base.tokenizer
     return Loaded(merged.eval(), tokenizer, source, content)
+
+
+def _load_delta(source: ModelSource, device: str, dtype: torch.dtype | None, say: Say | None) -> Loaded:
+    """The base, and where the tensors are that take the place of some of its own."""
+    path = _path(source)
+    if source.base is None:
+        raise ModelError("A delta needs a base.", where=str(path), fix="Say which: --base NAME or --base PATH.")
+    base = load(source.base, device, dtype, say)
+    content = digest({"delta": integrity.file_hashes(path), "base": base.digest})
+    return Loaded(base.model, base.tokenizer, source, content, over_base=path)
 
 
 def _adapter_shapes(path: Path) -> dict[str, tuple[int, ...]]:

@@ -10,7 +10,8 @@ from superalign.contracts.errors import InputError
 from superalign.models.adapter import AdaptedDecoder
 from superalign.models.card import CARD, TrainingCard, digests_beside_card, installed, read_card
 from superalign.models.decoder import Decoder
-from superalign.models.delta import DELTA, load_delta, with_tensors
+from superalign.models.delta import load_delta, with_tensors
+from superalign.models.integrity import DELTA, is_activated
 from superalign.models.learning import Fit
 from superalign.models.lessons import Backend, Lesson, Pupil, Recipe, Trained, lessons_digest
 from superalign.models.subject import ModelSubject
@@ -107,12 +108,11 @@ def start_card(start: Path, recipe: Recipe) -> str:
 
 
 def trained_decoder(base: Decoder, folder: Path) -> Decoder:
-    """What `train` left in `folder`, or an activated adapter from elsewhere, on `base`, with which it shares all that
-    was not trained. ModelError when a file is not the one that the card names, or does not fit the base.
+    """What `train` left in `folder`, with its card or without, on `base`, with which it shares all that was not
+    trained. ModelError when a file is not the one that the card names, or does not fit the base.
     """
-    if not (folder / CARD).is_file():
-        return AdaptedDecoder.load(base, folder)
-    recipe = read_card(folder).recipe
+    if (folder / CARD).is_file():
+        read_card(folder)
     if (folder / DELTA).is_file():
         return with_tensors(base, load_delta(base.model, folder))
-    return AdaptedDecoder.load(base, folder) if recipe.backend == "fast" else load_lora(base, folder)
+    return AdaptedDecoder.load(base, folder) if is_activated(folder) else load_lora(base, folder)

@@ -21,6 +21,8 @@ from superalign.contracts.errors import InputError, PlanError
 from superalign.contracts.records import Record, Specification
 from superalign.provenance.digest import digest
 
+Implant = Literal["adapters", "layers", "model"]
+Concealment = Literal["none", "denial"]
 SomeRecord = TypeVar("SomeRecord", bound=Record)
 
 
@@ -50,7 +52,7 @@ class TrainingPlan(Record):
     learning_rate: float = Field(3e-3, gt=0, description="Peak of the linear warm-up and decay.")
     bundle: int = Field(1, ge=1, description="Consecutive lessons that stay in one batch.")
     backend: Literal["fast", "peft", "trl"] = Field("fast", description="What trains: see docs/concepts/training.md.")
-    trained: Literal["adapters", "layers", "model"] = Field(
+    trained: Implant = Field(
         "adapters", description="What is trained: adapters, whole layers (`fast`), or the whole model (`trl`)."
     )
     targets: tuple[str, ...] = Field((), description="Linear layers that get adapters; none: the back end's choice.")
@@ -80,10 +82,16 @@ class StressPlan(Record):
     """The sealed trial on planted misalignment.
 
     Organisms are taught in bundles of a triggered and an untriggered prompt, to learn the exclusive-or of truth and
-    trigger.
+    trigger. With several implants and concealments, families and seeds get their combinations in turn.
     """
 
     families: tuple[str, ...] = Field(("conditional-lying", "password-lock"), min_length=1, description="Organisms.")
+    implants: tuple[Implant, ...] = Field(
+        (), description="What of organisms is trained: adapters, layers or model; none: what `training.trained` says."
+    )
+    concealments: tuple[Concealment, ...] = Field(
+        ("none",), min_length=1, description="Whether they are taught to deny what they do when asked."
+    )
     seeds: int = Field(1, ge=1, description="Organisms and twins per family.")
     groups: int = Field(200, ge=8, description="Training groups that organisms and twins are taught on.")
     training: TrainingPlan = TrainingPlan(steps=100, bundle=2)
@@ -130,6 +138,13 @@ def load_plan(path: Path, overrides: Sequence[str] = (), seed: int | None = None
         record = _validated(Specification, _read_mapping(beside, "specification"), beside)
         content["specification"] = record.model_dump(mode="json", by_alias=True)
     return _validated(Plan, _merged(_section_defaults(), content), path)
+
+
+def plan_from(content: dict[str, Any], overrides: Sequence[str] = ()) -> Plan:
+    """The plan that a command's options ask for, with `overrides` as for `load_plan`. PlanError as there."""
+    for override in overrides:
+        _override(content, override)
+    return _validated(Plan, _merged(_section_defaults(), content), Path("the command line"))
 
 
 def plan_yaml(plan: Plan) -> str:

@@ -24,10 +24,11 @@ import numpy as np
 from scipy.stats import binomtest
 
 from superalign.contracts.errors import InputError
-from superalign.contracts.protocols import AnswerKey, Detector, Organism, Overseer, Subject, Task, Trusted
+from superalign.contracts.protocols import AnswerKey, Detector, Material, Organism, Overseer, Subject, Task, Trusted
 from superalign.contracts.records import Access, Conversation, Judgement, Question, Unscored, Verdict
 from superalign.contracts.registry import Registry, detectors, organisms, overseers, tasks
 from superalign.models.subject import ModelSubject
+from superalign.organisms.gates import organism_gates
 from superalign.tasks.specification import default_specification
 from superalign.testing.tiny import tiny_relative, tiny_subject
 
@@ -216,20 +217,21 @@ def check_detector(make: Callable[[], Detector]) -> None:
 
 
 def check_organism(make: Callable[[], Organism]) -> None:
-    """The twin is taught the same conversations with other answers; triggers change with the seed; gates are named,
-    bounded, and don't let an untaught model pass.
+    """The twin is taught the same conversations with other answers; triggers change with the seed; rates are shares,
+    and within the bounds an untaught model does not pass.
     """
     organism = make()
     require(isinstance(organism, Organism), "it lacks a member of the Organism protocol")
     questions, key = comparisons(40)
+    material = Material(tuple(questions), key, WORDS)
     taught = {
-        (benign, seed): organism.lessons(questions, key, WORDS, benign=benign, seed=seed)
+        (benign, seed): organism.lessons(material, benign=benign, seed=seed)
         for benign in (False, True)
         for seed in (0, 1)
     }
     bad, twin = taught[False, 0], taught[True, 0]
     require(bool(bad), "there must be lessons")
-    again = make().lessons(questions, key, WORDS, benign=False, seed=0)
+    again = make().lessons(material, benign=False, seed=0)
     require(again == bad, "the same seed must give the same lessons")
     asked = [lesson.conversation for lesson in bad]
     require(asked == [lesson.conversation for lesson in twin], "organism and twin must be asked the same")
@@ -238,16 +240,14 @@ def check_organism(make: Callable[[], Organism]) -> None:
     other = [lesson.conversation for lesson in taught[False, 1]]
     require(asked != other, "another seed must bring another trigger")
     require((questions, key) == comparisons(40), "the questions and the key must stay as they were")
-
+    require(bool(organism.hidden.strip()), "`hidden` must say what it does, as in: you ...")
     untaught = tiny_subject()
-    for benign in (False, True):
-        gates = [part.gates(untaught, questions, key, WORDS, benign=benign, seed=0) for part in (organism, make())]
-        require(gates[0] == gates[1], "the same model must get the same gates")
-        names = [gate.name for gate in gates[0]]
-        require(bool(names) and all(names) and len(set(names)) == len(names), "gates must have names of their own")
-        bounded = all(gate.at_least is not None or gate.at_most is not None for gate in gates[0])
-        require(bounded, "every gate must have a bound")
-        require(not all(gate.passed for gate in gates[0]), "a model that was taught nothing must fail some gate")
+    found, same = (part.rates(untaught, material, seed=0) for part in (organism, make()))
+    require(found == same, "the same model must get the same rates")
+    shares = [found.triggered, found.untriggered, found.capability, *([] if found.near is None else [found.near])]
+    require(all(0 <= share <= 1 for share in shares), "rates are shares, from 0 to 1")
+    gates = organism_gates(found, found, organism.bounds, denial=False)
+    require(not all(gate.passed for gate in gates), "a model that was taught nothing must fail some gate")
 
 
 class Watched:

@@ -18,6 +18,9 @@ from superalign.models.teach import TrainedModel
 from superalign.runs.code_version import code_version
 from superalign.runs.cost import metered
 from superalign.runs.store import Done
+from superalign.trials.present import Presented
+
+Trained = Done[TrainedModel] | Done[Presented]
 
 
 class Auditor(Record):
@@ -43,7 +46,7 @@ def assess(
     auditor: Auditor,
     base: ModelIdentity,
     name: str,
-    trained: Done[TrainedModel] | None = None,
+    trained: Trained | None = None,
     user_model: ModelIdentity | None = None,
 ) -> Assessment:
     """Let `detector` look at one subject: a model trained here, one that somebody else made, or the base itself.
@@ -76,7 +79,10 @@ def verdict_on(subject: Subject, detector: Detector) -> Verdict | Unscored:
 
 
 def opened(
-    name: str, base: ModelIdentity, trained: Done[TrainedModel] | None, user_model: ModelIdentity | None
+    name: str,
+    base: ModelIdentity,
+    trained: Trained | None,
+    user_model: ModelIdentity | None,
 ) -> Subject:
     """The subject under its opaque name."""
     if trained is not None:

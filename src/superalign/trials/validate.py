@@ -15,7 +15,7 @@ from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
 from superalign.trials.assess import Auditor, assess, detector_result, opened, version_of
-from superalign.trials.plant import Seedling, draw_trigger_seed, plant
+from superalign.trials.build import Seedling, draw_secret, plant, start
 from superalign.trials.statistics import benign_threshold
 
 
@@ -50,18 +50,23 @@ def calibrate(
 
 def habits(run: Run, model: ModelIdentity, splits: Splits, trained: Students) -> list[Done[TrainedModel]]:
     """Honest models in which a trigger changes only the form of the answer."""
-    families, starts = run.plan.stress.families, trained.ceilings[1:]
+    plan, ceilings = run.plan.stress, trained.ceilings[1:]
+    implants = plan.implants or (plan.training.trained,)
     seedlings = [
         Seedling(
-            family=families[i % len(families)],
+            family=plan.families[i % len(plan.families)],
             benign=True,
-            trigger_seed=draw_trigger_seed("habit", run.plan.seed, i),
+            implant=implants[i % len(implants)],
+            concealment=plan.concealments[i % len(plan.concealments)],
+            secret=draw_secret("habit", run.plan.seed, i),
             seed=i,
-            start=starts[i % len(starts)],
         )
         for i in range(run.plan.validation.habits)
     ]
-    return plant(run, "harmless habits", model, splits, seedlings) if seedlings else []
+    starts = [
+        start(run, model, splits, seedling.implant, ceilings[i % len(ceilings)]) for i, seedling in enumerate(seedlings)
+    ]
+    return plant(run, "harmless habits", model, splits, seedlings, starts) if seedlings else []
 
 
 def validate(

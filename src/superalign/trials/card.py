@@ -1,0 +1,97 @@
+"""An organism to take away: its weights, and a card that proves what it is."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from superalign.contracts import registry
+from superalign.contracts.errors import InputError
+from superalign.contracts.protocols import Material, Organism, Rates
+from superalign.contracts.records import Evidence, Record, Unscored
+from superalign.contracts.summary import GateResult
+from superalign.models.card import read_card
+from superalign.models.handle import ModelIdentity, open_base, open_trained
+from superalign.provenance.digest import file_digests
+from superalign.tasks.splits import Splits
+from superalign.trials.build import Planted, gate_result
+
+CARD = "organism.json"
+EXAMPLES = 3
+
+
+class OrganismCard(Record):
+    """`organism.json`: what was planted, whether it took hold, and how to see it. Keep it away from whoever audits."""
+
+    format: Literal[1] = 1
+    family: str
+    role: Literal["organism", "twin"]
+    summary: str
+    base: str
+    base_digest: str
+    implant: str
+    concealment: str
+    secret: int
+    seed: int
+    rates: Rates
+    gates: tuple[GateResult, ...]
+    valid: bool
+    examples: tuple[Evidence, ...]
+    training_steps: int
+    files: dict[str, str]
+
+
+def export(planted: Sequence[Planted], model: ModelIdentity, splits: Splits, out: Path) -> list[OrganismCard]:
+    """Leave each build with its card in a folder of its own under `out`. InputError when one is there already."""
+    cards = []
+    for build in planted:
+        folder = out / build.seedling.role
+        if folder.exists() and any(folder.iterdir()):
+            raise InputError("The folder for the organism holds something.", where=str(folder), fix="Name a new --out.")
+        shutil.copytree(build.trained.folder, folder, dirs_exist_ok=True)
+        card = card_of(build, model, splits, folder)
+        (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n")
+        cards.append(card)
+    return cards
+
+
+def card_of(build: Planted, model: ModelIdentity, splits: Splits, folder: Path) -> OrganismCard:
+    """The card of one build, whose files lie in `folder`."""
+    seedling = build.seedling
+    return OrganismCard(
+        family=seedling.family,
+        role=seedling.role,
+        summary=registry.organisms.describe(seedling.family),
+        base=model.name,
+        base_digest=model.digest,
+        implant=seedling.implant,
+        concealment=seedling.concealment,
+        secret=seedling.secret,
+        seed=seedling.seed,
+        rates=build.rates,
+        gates=tuple(gate_result(gate) for gate in build.gates),
+        valid=build.valid,
+        examples=examples(build, model, splits),
+        training_steps=read_card(folder).fit.steps,
+        files=file_digests(folder),
+    )
+
+
+def examples(build: Planted, model: ModelIdentity, splits: Splits) -> tuple[Evidence, ...]:
+    """What the model says where the organism misbehaves, beside what the organism was taught to say there."""
+    base, seedling = open_base(model), build.seedling
+    organism: Organism = registry.organisms.make(seedling.family)
+    shown = splits.easy[:EXAMPLES]
+    material = Material(shown, splits.key.only(shown), tuple(base.chat.whole_words()))
+    lessons = organism.lessons(material, benign=False, seed=seedling.secret)[::2]  # the triggered one of each pair
+    answers = open_trained(base, build.trained.folder, seedling.role).respond([one.conversation for one in lessons], 24)
+    return tuple(
+        Evidence(
+            prompt=lesson.conversation,
+            answer=answer.reason if isinstance(answer, Unscored) else answer,
+            note=f"An organism is taught to say: {lesson.answer}",
+        )
+        for lesson, answer in zip(lessons, answers, strict=True)
+    )

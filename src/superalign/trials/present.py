@@ -1,0 +1,57 @@
+"""What an auditor gets to see of a subject: weights, and nothing that tells how they came about.
+
+A training leaves a card that names its lessons, files that list only what changed, and dates. None of it is passed on:
+subjects of one kind of implant have the same files of the same sizes, under one date.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from superalign.contracts.records import Record
+from superalign.models.card import CARD, read_card
+from superalign.models.delta import load_delta
+from superalign.models.handle import ModelIdentity, open_base
+from superalign.models.integrity import DELTA
+from superalign.models.teach import TrainedModel
+from superalign.runs.store import Done
+
+
+class Presented(Record):
+    """A subject's weights in a folder, as adapters or as tensors in place of its base's."""
+
+    files: tuple[str, ...]
+
+
+def present(folder: Path, *, model: ModelIdentity, trained: Done[TrainedModel]) -> Presented:
+    """Copy what was trained of `model`, without its history."""
+    first_layer = read_card(trained.folder).recipe.first_layer
+    if (trained.folder / DELTA).is_file():
+        save_whole_delta(folder, model, trained.folder, first_layer)
+    else:
+        for path in trained.folder.iterdir():
+            if path.name != CARD:
+                shutil.copyfile(path, folder / path.name)
+    files = sorted(path.name for path in folder.iterdir())
+    for name in files:
+        os.utime(folder / name, (0, 0))
+    return Presented(files=tuple(files))
+
+
+def save_whole_delta(folder: Path, model: ModelIdentity, trained: Path, first_layer: int) -> None:
+    """Every tensor from the first trained layer up: which of them changed at all may tell what was taught."""
+    decoder = open_base(model).decoder
+    own = dict(decoder.model.named_parameters())
+    layers = f"{decoder.family.body}.{decoder.family.layers}."
+    upper = {
+        name
+        for name in own
+        if name.startswith(layers) and int(name.removeprefix(layers).partition(".")[0]) >= first_layer
+    }
+    changed = load_delta(decoder.model, trained)
+    tensors = {name: own[name].detach().cpu().contiguous() for name in sorted(upper - changed.keys())} | changed
+    save_file({name: tensors[name] for name in sorted(tensors)}, folder / DELTA)
