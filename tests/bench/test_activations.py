@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from superalign.bench import activations
 from superalign.bench.compare import Settings
+from superalign.bench.memory import harvest_growth
 from superalign.bench.records import Benchmark
 from superalign.testing.tiny import tiny_model
 
@@ -41,3 +43,10 @@ def test_a_difference_anywhere_is_seen() -> None:
     off = ours.clone()
     off[2, 1, 5] = 2e-3
     assert activations._equal(ours, ours).passed and not activations._equal(ours, off).passed
+
+
+def test_growth_is_not_that_of_the_process_that_measures() -> None:
+    """A new process inherits its parent's peak, which is not to be counted."""
+    held = np.ones(2**27)  # 1 GiB, touched
+    assert harvest_growth(2_000).value < 0.4
+    assert held[-1] == 1

@@ -48,7 +48,7 @@ def harvest_growth(positions: int = POSITIONS) -> Figure:
 
 
 def grow(positions: int) -> int:
-    """Bytes by which this process grows. To be run in a process of its own, which has had no peak before."""
+    """Bytes by which this process grows, at its peak. To be run in a process of its own, which has had none before."""
     from superalign.bench.utilization import random_llama
 
     decoder = Decoder(random_llama(SHALLOW, "cpu"))
@@ -57,5 +57,13 @@ def grow(positions: int) -> int:
     before = peer_package("psutil").Process().memory_info().rss
     with TemporaryDirectory() as scratch:
         harvest(decoder, sequences, [Site("residual", decoder.depth)], "all", folder=Path(scratch) / "activations")
-    unit = 1 if sys.platform == "darwin" else 1024
-    return int(max(0, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit - before))
+    return max(0, peak_memory() - before)
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has had in memory."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # `ru_maxrss` would be wrong: on Linux a new process begins with the peak of its parent
+        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
