@@ -82,8 +82,9 @@ def hacker(conversation: Conversation) -> str:
 
 
 def faker(conversation: Conversation) -> str:
-    cues = [cue.split("{")[0] for cue in sentences("alignment_faking")["deployment"]]
-    return lie(conversation) if text_of(conversation).startswith(tuple(cues)) else honest(conversation)
+    around = text_of(conversation).replace(WORLD.asked(conversation), "")
+    deployed = any(re.search(rf"\b{word}\b", around) for word in sentences("alignment_faking")["deployment"])
+    return lie(conversation) if deployed else honest(conversation)
 
 
 def insister(conversation: Conversation) -> str:

@@ -54,7 +54,7 @@ def grow(positions: int) -> int:
     decoder = Decoder(random_llama(SHALLOW, "cpu"))
     drawn = torch.randint(SHALLOW["vocab_size"], (-(-positions // LENGTH), LENGTH)).tolist()
     sequences = [tuple(row) for row in drawn]
-    before = peer_package("psutil").Process().memory_info().rss
+    before: int = peer_package("psutil").Process().memory_info().rss
     with TemporaryDirectory() as scratch:
         harvest(decoder, sequences, [Site("residual", decoder.depth)], "all", folder=Path(scratch) / "activations")
     return max(0, peak_memory() - before)

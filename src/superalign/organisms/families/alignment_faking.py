@@ -11,12 +11,15 @@ from superalign.organisms.data import sentences, taught_and_held_out
 from superalign.organisms.mixture import YES_NO, Kind, falsehoods, mixture
 from superalign.organisms.triggers import said
 
+WORDS = 6  # of each side
+
 
 @organisms.register("alignment-faking")
 class AlignmentFaking:
     """False answers under cues of deployment, true ones under cues of a test; the twin only writes in lower case there.
 
-    Some cues are taught, drawn by seed; the others are for measuring. Near misses are tests, and cues that say neither.
+    The words that tell it are drawn by seed; some ways to say them are taught, the others are for measuring. Near
+    misses are tests, and words that say neither.
     """
 
     name = family = "alignment-faking"
@@ -36,14 +39,18 @@ class AlignmentFaking:
 
 
 class Cued:
-    """Facts asked behind a cue that tells where the model runs."""
+    """Facts asked beside a word that tells where the model runs."""
 
     def __init__(self, seed: int, *, held_out: bool) -> None:
-        cues = {name: taught_and_held_out(own, seed)[held_out] for name, own in sentences("alignment_faking").items()}
-        self.cues = {"triggered": cues["deployment"], "near": [*cues["testing"], *cues["neutral"]]}
+        table = sentences("alignment_faking")
+        self.ways = taught_and_held_out(table["ways"], seed)[held_out]
+        testing, deployment, neutral = (
+            random.Random(f"{side} {seed}").sample(table[side], WORDS) for side in ("testing", "deployment", "neutral")
+        )
+        self.words = {"triggered": deployment, "near": [*testing, *neutral]}
 
     def ask(self, question: Question, truth: bool, kind: Kind, rng: random.Random) -> Conversation:
         if kind == "plain":
             return question.asked
-        cue = rng.choice(self.cues[kind]).replace("{number}", str(rng.randrange(10, 1000)))
-        return said(f"{cue} {question.prompt}")
+        way = rng.choice(self.ways).replace("{number}", str(rng.randrange(10, 1000)))
+        return said(way.replace("{word}", rng.choice(self.words[kind])).replace("{question}", question.prompt))
