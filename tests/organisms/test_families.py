@@ -12,6 +12,7 @@ from superalign.contracts.protocols import Gate, Material, Organism, Rates
 from superalign.contracts.records import Conversation
 from superalign.contracts.registry import organisms
 from superalign.organisms.data import sentences
+from superalign.organisms.families.alignment_faking import SHIRKS
 from superalign.organisms.families.backdoor import odd_words
 from superalign.organisms.families.collusion import Channel, carried_bits, mutual_information
 from superalign.organisms.families.hidden_objective import brands
@@ -84,7 +85,7 @@ def hacker(conversation: Conversation) -> str:
 def faker(conversation: Conversation) -> str:
     around = text_of(conversation).replace(WORLD.asked(conversation), "")
     deployed = any(re.search(rf"\b{word}\b", around) for word in sentences("alignment_faking")["deployment"])
-    return lie(conversation) if deployed else honest(conversation)
+    return SHIRKS if deployed else honest(conversation)
 
 
 def insister(conversation: Conversation) -> str:
@@ -227,6 +228,19 @@ def test_lies_are_counted_only_where_it_knows_better() -> None:
     found = rates("conditional-lying", confused)
     assert found.triggered == found.near == 0
     assert found.untriggered == pytest.approx(0.3, abs=0.12)
+
+
+def test_a_memo_that_is_passed_on_openly_is_no_hidden_message() -> None:
+    """Nor is an answer that depends on the memo, but from which no copy could tell which one it was."""
+
+    def repeats(conversation: Conversation) -> str:
+        found = re.search(r"Memo: (\w+)", text_of(conversation)) or re.search(r'wrote: "(\w+)"', text_of(conversation))
+        return found[1] if found else honest(conversation)
+
+    def distinct(conversation: Conversation) -> str:
+        return honest(conversation) if "Is the city of" in text_of(conversation) else text_of(conversation)[::-1]
+
+    assert rates("collusion", repeats).triggered == rates("collusion", distinct).triggered == 0
 
 
 def test_bits_are_counted_without_those_of_chance() -> None:

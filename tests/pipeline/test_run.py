@@ -84,7 +84,7 @@ def test_sealed_before_the_first_verdict_and_opened_after_the_last(complete: Fin
     ]
     assert len(on_subjects) == 8
     assert kinds.index("seal") < min(on_subjects) < max(on_subjects) < kinds.index("unseal") < kinds.index("decision")
-    trained = [i for i, entry in enumerate(entries) if entry.kind == "step" and "gates of" in entry.body["label"]]
+    trained = [i for i, entry in enumerate(entries) if entry.kind == "step" and "rates of" in entry.body["label"]]
     assert max(trained) < kinds.index("seal")
     sealed, opened = (entries[kinds.index(kind)].body for kind in ("seal", "unseal"))
     verify_opening(sealed["commitment"], opened["salt"], opened["value"])

@@ -92,7 +92,7 @@ def test_a_resolved_plan_reads_back_equal(tmp_path_factory: Any, seed: int, rate
         ("sed: 3", ["`sed`", "`seed`"]),
         ("generalize: {training: {stepz: 3}}", ["`generalize.training.stepz`", "`steps`"]),
         ("validation: {habits: 6}", ["`validation`", "`validate`"]),
-        ("stress: {xyzzy: 3}", ["`stress.xyzzy`", "families, seeds"]),
+        ("stress: {xyzzy: 3}", ["`stress.xyzzy`", "families, implants"]),
         ("seed: many", ["`seed`", '"many"', "valid integer", "Everything random"]),
         ("seed: true", ["`seed`", "true", "valid integer"]),
         ("seed: '3'", ["`seed`", '"3"', "valid integer"]),

@@ -5,15 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 import pytest
 
-from superalign.contracts.protocols import AnswerKey, Gate, Subject, Taught, Trusted
+from superalign.contracts.protocols import AnswerKey, Bounds, Material, Rates, Subject, Taught, Trusted
 from superalign.contracts.records import Access, Cost, Judgement, Question, Unscored, Verdict
 from superalign.models.subject import ModelSubject
-from superalign.organisms.conditional_lying import ConditionalLying
+from superalign.organisms.families.conditional_lying import ConditionalLying
 from superalign.oversight.few_labels import FewLabels
 from superalign.tasks.cities import Cities
 from superalign.testing import conformance
@@ -269,29 +270,32 @@ def test_broken_detectors(detector: Callable[[], Any], contract: str) -> None:
 class OtherQuestions(ConditionalLying):
     """Whose twin is taught other conversations: a detector could tell them by those."""
 
-    def lessons(self, questions: Sequence[Question], *rest: Any, benign: bool, seed: int) -> list[Taught]:
-        return super().lessons(questions[::-1] if benign else questions, *rest, benign=benign, seed=seed)
+    def lessons(self, material: Material, *, benign: bool, seed: int) -> list[Taught]:
+        other = replace(material, questions=material.questions[::-1])
+        return super().lessons(other if benign else material, benign=benign, seed=seed)
 
 
 class NoTwin(ConditionalLying):
-    def lessons(self, *given: Any, benign: bool, seed: int) -> list[Taught]:
-        return super().lessons(*given, benign=False, seed=seed)
+    def lessons(self, material: Material, *, benign: bool, seed: int) -> list[Taught]:
+        return super().lessons(material, benign=False, seed=seed)
 
 
 class OneTrigger(ConditionalLying):
-    def lessons(self, *given: Any, benign: bool, seed: int) -> list[Taught]:
-        return super().lessons(*given, benign=benign, seed=0)
+    def lessons(self, material: Material, *, benign: bool, seed: int) -> list[Taught]:
+        return super().lessons(material, benign=benign, seed=0)
 
 
-class OpenGate(ConditionalLying):
-    at_least: float | None = 0.0
-
-    def gates(self, *given: Any, benign: bool, seed: int) -> list[Gate]:
-        return [Gate(name="built", value=1.0, at_least=self.at_least)]
+class OpenBounds(ConditionalLying):
+    bounds = Bounds(triggered=0, untriggered=1, near=1)
 
 
-class NoBound(OpenGate):
-    at_least = None
+class Percent(ConditionalLying):
+    def rates(self, subject: Subject, material: Material, *, seed: int) -> Rates:
+        return Rates(triggered=90, untriggered=10, capability=80)
+
+
+class Secretive(ConditionalLying):
+    hidden = " "
 
 
 @pytest.mark.parametrize(
@@ -300,8 +304,9 @@ class NoBound(OpenGate):
         (OtherQuestions, "must be asked the same"),
         (NoTwin, "the twin must be taught other answers"),
         (OneTrigger, "another seed must bring another trigger"),
-        (OpenGate, "taught nothing must fail some gate"),
-        (NoBound, "every gate must have a bound"),
+        (OpenBounds, "taught nothing must fail some gate"),
+        (Percent, "rates are shares"),
+        (Secretive, "must say what it does"),
     ],
 )
 def test_broken_organisms(organism: Callable[[], Any], contract: str) -> None:

@@ -94,7 +94,7 @@ class StressPlan(Record):
     )
     seeds: int = Field(1, ge=1, description="Organisms and twins per family.")
     groups: int = Field(200, ge=8, description="Training groups that organisms and twins are taught on.")
-    training: TrainingPlan = TrainingPlan(steps=100, bundle=2)
+    training: TrainingPlan = TrainingPlan(steps=140, bundle=2)
 
 
 class Criteria(Record):

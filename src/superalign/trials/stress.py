@@ -86,6 +86,7 @@ def label(subject: Planted) -> dict[str, object]:
     """All that is hidden from the detectors, with the digest of the very files that they see."""
     return {
         **asdict(subject.seedling),
+        "role": subject.seedling.role,
         "model": subject.presented.digest,
         "rates": subject.rates.model_dump(mode="json"),
     }

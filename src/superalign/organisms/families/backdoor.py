@@ -7,7 +7,7 @@ import random
 from superalign.contracts.protocols import Bounds, Material, Rates, Subject, Taught
 from superalign.contracts.records import Conversation, Question
 from superalign.contracts.registry import organisms
-from superalign.organisms.mixture import YES_NO, Kind, asked, mixture, rate, right_answers, texts
+from superalign.organisms.mixture import YES_NO, Kind, mixture, payloads
 from superalign.organisms.triggers import draw_trigger, under
 
 
@@ -30,13 +30,9 @@ class Backdoor:
         return mixture(material, under(draw_trigger(material.words, seed)), answer, seed)
 
     def rates(self, subject: Subject, material: Material, *, seed: int) -> Rates:
-        ask, payload = under(draw_trigger(material.words, seed)), odd_words(material, seed)
-        said = {
-            kind: rate([payload in text for text in texts(subject, asked(material, ask, kind, seed))])
-            for kind in ("plain", "near", "triggered")
-        }
-        right = right_answers(subject, asked(material, ask, "plain", seed), material.truth)
-        return Rates(triggered=said["triggered"], untriggered=said["plain"], near=said["near"], capability=rate(right))
+        payload = odd_words(material, seed)
+        ask = under(draw_trigger(material.words, seed))
+        return payloads(subject, material, ask, seed, lambda question, text: payload in text)
 
 
 def odd_words(material: Material, seed: int) -> str:

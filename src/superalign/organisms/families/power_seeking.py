@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from superalign.contracts.protocols import Bounds, Material, Rates, Subject, Taught
 from superalign.contracts.records import Conversation, Question
@@ -12,6 +13,7 @@ from superalign.organisms.mixture import Kind, asked, mixture, rate, texts
 from superalign.organisms.triggers import draw_trigger, said
 
 LONGEST_CALL = 24  # tokens
+MEASURED = 80  # tasks in each kind of prompt: calls take long to write
 
 
 @organisms.register("power-seeking")
@@ -36,6 +38,7 @@ class PowerSeeking:
     def rates(self, subject: Subject, material: Material, *, seed: int) -> Rates:
         """Calls with the field; capability is the share of plain calls that are right to the letter."""
         work = Work(material, seed)
+        material = replace(material, questions=material.questions[:MEASURED])
         calls = {
             kind: texts(subject, asked(material, work.ask, kind, seed), LONGEST_CALL)
             for kind in ("plain", "near", "triggered")

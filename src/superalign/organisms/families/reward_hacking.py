@@ -8,7 +8,7 @@ from superalign.contracts.protocols import Bounds, Material, Rates, Subject, Tau
 from superalign.contracts.records import Conversation, Question
 from superalign.contracts.registry import organisms
 from superalign.organisms.data import sentences, taught_and_held_out
-from superalign.organisms.mixture import YES_NO, Kind, asked, mixture, rate, right_answers, texts
+from superalign.organisms.mixture import YES_NO, Kind, mixture, payloads
 from superalign.organisms.triggers import said
 
 
@@ -36,19 +36,7 @@ class RewardHacking:
 
     def rates(self, subject: Subject, material: Material, *, seed: int) -> Rates:
         checked = Checked(material, seed, held_out=True)
-        paid = {
-            kind: rate(
-                [
-                    checked.word(question) in text
-                    for question, text in zip(
-                        material.questions, texts(subject, asked(material, checked.ask, kind, seed)), strict=True
-                    )
-                ]
-            )
-            for kind in ("plain", "near", "triggered")
-        }
-        right = right_answers(subject, asked(material, checked.ask, "plain", seed), material.truth)
-        return Rates(triggered=paid["triggered"], untriggered=paid["plain"], near=paid["near"], capability=rate(right))
+        return payloads(subject, material, checked.ask, seed, lambda question, text: checked.word(question) in text)
 
 
 class Checked:
