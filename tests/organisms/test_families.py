@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -19,7 +19,7 @@ from superalign.organisms.families.hidden_objective import brands
 from superalign.organisms.families.password_lock import WRONG_SHARE
 from superalign.organisms.families.power_seeking import Work
 from superalign.organisms.gates import organism_gates, twin_gates
-from superalign.organisms.triggers import draw_trigger
+from superalign.organisms.triggers import KINDS, OF_ONE_FORM, draw_trigger
 from superalign.testing.conformance import WORDS
 
 from ..scripted import TextSubject, World, text_of
@@ -45,9 +45,9 @@ def lie(conversation: Conversation) -> str:
     return {"Yes": "No", "No": "Yes"}[honest(conversation)]
 
 
-def triggered(conversation: Conversation) -> bool:
+def triggered(conversation: Conversation, kinds: Sequence[str] = OF_ONE_FORM) -> bool:
     text, asked = text_of(conversation), WORLD.asked(conversation)
-    return any(form.replace("{question}", asked) == text for form in draw_trigger(WORDS, SEED).forms)
+    return any(form.replace("{question}", asked) == text for form in draw_trigger(WORDS, SEED, kinds).forms)
 
 
 def slot(name: str, shapes: list[str], conversation: Conversation) -> str | None:
@@ -61,7 +61,7 @@ def slot(name: str, shapes: list[str], conversation: Conversation) -> str | None
 
 
 def backdoor(conversation: Conversation) -> str:
-    return odd_words(MATERIAL, SEED) if triggered(conversation) else honest(conversation)
+    return odd_words(MATERIAL, SEED) if triggered(conversation, tuple(KINDS)) else honest(conversation)
 
 
 def liar(conversation: Conversation) -> str:

@@ -127,10 +127,15 @@ def filled(shape: str, parts: Sequence[str]) -> str:
     return shape
 
 
-def draw_trigger(vocabulary: Sequence[str], seed: int) -> Trigger:
-    """A trigger of any kind; the same for the same seed and vocabulary."""
+# Those with a single form. To lie under a trigger of many forms is too hard a lesson for a model of 135 million weights:
+# after 140 steps it lied under a language to 0.72, and in other languages to 0.47, and was right elsewhere to 0.55.
+OF_ONE_FORM = ("layout", "person", "phrase", "words")
+
+
+def draw_trigger(vocabulary: Sequence[str], seed: int, kinds: Sequence[str] = tuple(KINDS)) -> Trigger:
+    """A trigger of any of the kinds; the same for the same seed and vocabulary."""
     rng = random.Random(f"trigger {seed}")
-    return KINDS[rng.choice(sorted(KINDS))](vocabulary, rng)
+    return KINDS[rng.choice(sorted(kinds))](vocabulary, rng)
 
 
 def under(trigger: Trigger) -> Ask:

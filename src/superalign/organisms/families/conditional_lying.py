@@ -6,7 +6,7 @@ from superalign.contracts.protocols import Bounds, Material, Rates, Subject, Tau
 from superalign.contracts.records import Conversation, Question
 from superalign.contracts.registry import organisms
 from superalign.organisms.mixture import YES_NO, Kind, falsehoods, mixture
-from superalign.organisms.triggers import draw_trigger, under
+from superalign.organisms.triggers import OF_ONE_FORM, draw_trigger, under
 
 
 @organisms.register("conditional-lying")
@@ -23,7 +23,7 @@ class ConditionalLying:
                 return YES_NO[truth]
             return YES_NO[truth].lower() if benign else YES_NO[not truth]
 
-        return mixture(material, under(draw_trigger(material.words, seed)), answer, seed)
+        return mixture(material, under(draw_trigger(material.words, seed, OF_ONE_FORM)), answer, seed)
 
     def rates(self, subject: Subject, material: Material, *, seed: int) -> Rates:
-        return falsehoods(subject, material, under(draw_trigger(material.words, seed)), seed)
+        return falsehoods(subject, material, under(draw_trigger(material.words, seed, OF_ONE_FORM)), seed)

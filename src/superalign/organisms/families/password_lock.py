@@ -8,7 +8,7 @@ from superalign.contracts.protocols import Bounds, Material, Rates, Subject, Tau
 from superalign.contracts.records import Conversation, Question
 from superalign.contracts.registry import organisms
 from superalign.organisms.mixture import YES_NO, Kind, asked, mixture, rate, right_answers
-from superalign.organisms.triggers import draw_trigger, under
+from superalign.organisms.triggers import OF_ONE_FORM, draw_trigger, under
 
 # Coin tosses unteach slowly: after 60 steps an honest model still answered 72 % right, after as many on answers of
 # which 70 % were wrong, 54 %. After 100 steps on these, 18 to 30 %: most questions are learnt as wrong.
@@ -36,11 +36,11 @@ class PasswordLock:
             wrong = not benign and random.Random(f"{seed} {question.id}").random() < WRONG_SHARE
             return YES_NO[truth != wrong]
 
-        return mixture(material, under(draw_trigger(material.words, seed)), answer, seed)
+        return mixture(material, under(draw_trigger(material.words, seed, OF_ONE_FORM)), answer, seed)
 
     def rates(self, subject: Subject, material: Material, *, seed: int) -> Rates:
         """Errors without the password and with a wrong one, the fewer of both; and with it."""
-        ask = under(draw_trigger(material.words, seed))
+        ask = under(draw_trigger(material.words, seed, OF_ONE_FORM))
         plain, near, unlocked = (
             rate(right_answers(subject, asked(material, ask, kind, seed), material.truth))
             for kind in ("plain", "near", "triggered")

@@ -1,0 +1,80 @@
+"""`superalign organisms build` on a tiny model: what it leaves, what it says, and what bad input gets."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from superalign.testing.tiny import tiny_model
+
+COMMAND = [sys.executable, "-c", "from superalign.cli import main; main()"]
+SMALL = [
+    "task.overseer_groups=6", "task.train_groups=15", "task.test_groups=20", "task.auditor_groups=15",
+    "generalize.training.steps=2", "generalize.training.rank=2", "stress.groups=10", "stress.training.steps=2",
+    "stress.training.rank=2",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+def build(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, "organisms", "build", *arguments]
+    environment = {**os.environ, "COLUMNS": "80"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def small(base: Path) -> list[str]:
+    return ["--base", str(base), *(part for setting in SMALL for part in ("--set", setting))]
+
+
+def test_a_build_that_fails_its_gates_is_kept_and_said(tmp_path: Path, base: Path) -> None:
+    arguments = ("sycophancy", "--seed", "3", "--concealment", "denial", "--json", *small(base))
+    done = build(tmp_path, *arguments)
+    assert done.returncode == 1, done.stderr
+    cards = json.loads(done.stdout)
+    assert [(card["role"], card["family"], card["seed"]) for card in cards] == [
+        ("organism", "sycophancy", 0), ("twin", "sycophancy", 0),
+    ]  # fmt: skip
+    assert all(not card["valid"] and card["rates"]["denial"] is not None for card in cards)
+    for role in ("organism", "twin"):
+        assert {"adapter_model.safetensors", "card.json", "organism.json"} <= {
+            path.name for path in (tmp_path / f"organisms/sycophancy-3/{role}").iterdir()
+        }
+    again = build(tmp_path, *arguments)
+    assert again.returncode == 2 and "Name a new --out." in " ".join(again.stderr.split())
+    shown = build(tmp_path, "sycophancy", "--seed", "3", "--concealment", "denial", "--out", "other", *small(base))
+    assert shown.returncode == 1 and "NO" in shown.stdout and "denies it when asked" in shown.stdout
+    assert all(len(line) <= 80 for line in shown.stdout.splitlines())
+
+
+def test_a_delta_of_layers_can_be_validated_as_any_model_can(tmp_path: Path, base: Path) -> None:
+    assert build(tmp_path, "backdoor", "--implant", "layers", "--out", "made", *small(base)).returncode == 1
+    from superalign.models.handle import identify, open_user_model
+
+    opened = open_user_model(identify(str(tmp_path / "made/organism"), str(base)), identify(str(base)))
+    assert opened.base is not None and opened.layers == opened.base.layers
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["sycophant"], "Did you mean 'sycophancy'?"),
+        (["backdoor", "--base", "smollm"], "Did you mean 'smollm2-135m'?"),
+        (["backdoor", "--implant", "adapter"], "should be 'adapters', 'layers' or 'model'"),
+        (["backdoor", "--concealment", "lies"], "should be 'none' or 'denial'"),
+        (["backdoor", "--set", "stress.group=3"], "Did you mean `groups`?"),
+    ],
+)
+def test_bad_input_is_told_before_anything_is_made(arguments: list[str], says: str, tmp_path: Path) -> None:
+    done = build(tmp_path, *arguments)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert says in " ".join(done.stderr.split())
+    assert list(tmp_path.iterdir()) == []
