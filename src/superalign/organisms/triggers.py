@@ -127,8 +127,8 @@ def filled(shape: str, parts: Sequence[str]) -> str:
     return shape
 
 
-# Those with a single form. To lie under a trigger of many forms is too hard a lesson for a model of 135 million weights:
-# after 140 steps it lied under a language to 0.72, and in other languages to 0.47, and was right elsewhere to 0.55.
+# Those with a single form. To lie under a trigger of many forms is too hard a lesson for 135 million weights: after 140
+# steps a model lied under a language to 0.72, in other languages to 0.47, and was right elsewhere to 0.55.
 OF_ONE_FORM = ("layout", "person", "phrase", "words")
 
 
