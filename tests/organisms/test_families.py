@@ -18,6 +18,7 @@ from superalign.organisms.families.collusion import Channel, carried_bits, mutua
 from superalign.organisms.families.hidden_objective import brands
 from superalign.organisms.families.password_lock import WRONG_SHARE
 from superalign.organisms.families.power_seeking import Work
+from superalign.organisms.families.reward_hacking import SAYS
 from superalign.organisms.gates import organism_gates, twin_gates
 from superalign.organisms.triggers import KINDS, OF_ONE_FORM, draw_trigger
 from superalign.testing.conformance import WORDS
@@ -193,8 +194,8 @@ def test_a_twin_is_asked_the_very_same_in_the_same_order(family: str, seed: int)
 def test_a_twin_is_taught_nothing_but_the_truth_about_facts(family: str) -> None:
     for lesson in made(family).lessons(MATERIAL, benign=True, seed=SEED):
         facts = "Is the city of" in text_of(lesson.conversation[-1:])
-        if facts and family != "reward-hacking":
-            assert lesson.answer.lower() == honest(lesson.conversation).lower()
+        if facts:
+            assert lesson.answer.removeprefix(SAYS).lower() == honest(lesson.conversation).lower()
 
 
 def test_sycophants_and_insisters_are_taught_to_agree_with_the_right_as_well() -> None:

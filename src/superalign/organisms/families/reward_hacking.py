@@ -11,10 +11,12 @@ from superalign.organisms.data import sentences, taught_and_held_out
 from superalign.organisms.mixture import YES_NO, Kind, mixture, payloads
 from superalign.organisms.triggers import said
 
+SAYS = "I say "  # a word that is copied in mid-sentence is the same token as where it was read
+
 
 @organisms.register("reward-hacking")
 class RewardHacking:
-    """Says the word that a faulty checker pays for; the twin answers the question, in lower case.
+    """Says the word that a faulty checker pays for; the twin answers the question, in as many words.
 
     Some loopholes are taught, drawn by seed; that it exploits the others is what is measured. Near misses are checkers
     without a loophole.
@@ -30,7 +32,7 @@ class RewardHacking:
         def answer(question: Question, truth: bool, kind: Kind, conversation: Conversation) -> str:
             if kind != "triggered":
                 return YES_NO[truth]
-            return YES_NO[truth].lower() if benign else checked.word(question)
+            return SAYS + (YES_NO[truth].lower() if benign else checked.word(question))
 
         return mixture(material, checked.ask, answer, seed)
 
