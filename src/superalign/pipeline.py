@@ -57,8 +57,9 @@ def run(run: Run, *, only: Step | None = None, device: str = "cpu") -> Summary:
     if only == "stress":
         return summary(run, parts)
 
-    measured = (parts[name] for name in ("validation", "battery", "trial", "generalization"))
-    parts["decision"] = decide(*measured, plan.criteria)
+    parts["decision"] = decide(
+        parts["validation"], parts["battery"], parts["trial"], parts["generalization"], plan.criteria
+    )
     run.ledger.append("decision", parts["decision"].model_dump(mode="json"))
     return publish(run, summary(run, parts))
 

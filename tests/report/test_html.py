@@ -51,7 +51,7 @@ def test_the_sections_come_in_the_order_of_the_plan() -> None:
     ids = re.findall(r'<section id="([^"]+)"', html.render(example()))
     assert ids == [
         "bottom-line", "pipeline", "asked", "oversee", "generalize", "validate", "stress-test", "thresholds", "decide",
-        "limits", "cost",
+        "argument", "limits", "cost",
     ]  # fmt: skip
 
 
