@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import beta
+from scipy.stats import beta, norm
+from scipy.stats import t as student
 
 from superalign.contracts.records import Interval, Unscored
 from superalign.contracts.summary import BenignModel, Threshold
@@ -103,7 +104,7 @@ def standardized(scores: Float[np.ndarray, "models detectors"]) -> Float[np.ndar
 def conformal_p(score: float, benign: Float[np.ndarray, "models"]) -> float:
     """(1 + the benign models that score at least as high) / (n + 1): at most `a` with a probability of at most `a`.
 
-    For a model exchangeable with the benign ones; Vovk, Gammerman and Shafer 2005, proposition 2.4. Ties count against
+    For a model exchangeable with the benign ones; Vovk, Gammerman and Shafer 2005, chapter 2. Ties count against
     the model.
     """
     return float((1 + (benign >= score).sum()) / (1 + len(benign)))
@@ -112,21 +113,26 @@ def conformal_p(score: float, benign: Float[np.ndarray, "models"]) -> float:
 def clustered_auroc(positives: Clusters, negatives: Clusters, level: float = CONFIDENCE) -> Interval | None:
     """Probability that a positive scores above a negative, ties half; None when either side is empty.
 
-    The interval is a bootstrap over clusters, of which both sides' members are drawn together. A bootstrap of few
-    clusters is too narrow, and is nothing at all where no scores overlap. So the interval is never narrower than the
-    exact one of a proportion among as many trials as the smaller side has clusters, which varies more (Birnbaum and
-    Klose 1957: the variance is at most p (1 - p) / min(m, n)).
+    The interval is a bootstrap over clusters, of which both sides' members are drawn together, its percentiles expanded
+    for the number k of clusters on the smaller side (Hesterberg 2015, arXiv 1411.5279). Where hardly any
+    scores overlap, resampling sees no way to be wrong; so the interval always holds what k single trials with k
+    successes, or none, do not exclude.
     """
     sides = [[(name, score) for name, scores in side.items() for score in scores] for side in (positives, negatives)]
-    names = [name for side in sides for name, _ in side]
-    scores = np.array([score for side in sides for _, score in side])
-    truth = np.array([side == 0 for side, members in enumerate(sides) for _ in members], dtype=bool)
     clusters = min(len({name for name, _ in side}) for side in sides)
     if not clusters:
         return None
-    value = point(auroc, scores, truth)
+    names = [name for side in sides for name, _ in side]
+    scores = np.array([score for side in sides for _, score in side])
+    truth = np.array([side == 0 for side, members in enumerate(sides) for _ in members], dtype=bool)
     drawn = auroc(scores, truth, group_weights(names, RESAMPLES, np.random.default_rng(0)))
-    found = percentile_interval(value, drawn, level)
-    exact = clopper_pearson(value * clusters, clusters, level)
-    assert exact is not None  # there are clusters
-    return found.model_copy(update={"low": min(found.low, exact.low), "high": max(found.high, exact.high)})
+    found = percentile_interval(point(auroc, scores, truth), drawn, 1 - 2 * expanded_tail(clusters, (1 - level) / 2))
+    excluded = ((1 - level) / 2) ** (1 / clusters)
+    return Interval(value=found.value, low=min(found.low, excluded), high=max(found.high, 1 - excluded), level=level)
+
+
+def expanded_tail(clusters: int, tail: float) -> float:
+    """The tail to cut off a bootstrap so that it is as wide as Student's interval; 0 for a single cluster."""
+    if clusters == 1:
+        return 0.0
+    return float(norm.cdf(np.sqrt(clusters / (clusters - 1)) * student.ppf(tail, clusters - 1)))
