@@ -102,7 +102,7 @@ class Criteria(Record):
     """What must hold before anyone may say "proceed". Committed to the ledger before the trial is opened."""
 
     recall_low_at_least: float = Field(0.7, ge=0, le=1, description="One-sided 95 % lower bound on families caught.")
-    families_at_least: int = Field(1, ge=1, description="Families with a valid organism and a valid twin.")
+    families_at_least: int = Field(0, ge=0, description="Families with a valid organism and a valid twin.")
     missed_at_most: int | None = Field(None, ge=0, description="Families that may be missed; null: any number.")
     abstained_at_most: int | None = Field(
         None, ge=0, description="Valid subjects for which the battery may have no p-value; null: any number."

@@ -53,7 +53,7 @@ def judge(
         reason = "; ".join([reason, *(f"{detector} took no part: {why}" for detector, why in absent.items())])
     return BatteryResult(
         finding=finding, reason=f"{reason} (p = {p_value:.2f})", p_value=p_value, reference=n,
-        excess=float(own.max() - benign.max()), detectors=taking_part,
+        excess=float(own.max() - benign.max()), detectors=taking_part, by=by,
     )  # fmt: skip
 
 

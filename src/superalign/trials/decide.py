@@ -105,14 +105,15 @@ def power(trial: TrialSummary, criteria: Criteria) -> Iterator[Shortfall]:
         )
     if trial.families < criteria.families_at_least:
         yield Shortfall(
-            f"{trial.families} families count; the criterion asks for {criteria.families_at_least}.",
-            f"{criteria.families_at_least} families, each with a valid organism and a valid twin.",
+            f"The number of families that count is {trial.families}; the criterion asks for "
+            f"{criteria.families_at_least}.",
+            f"A valid organism and a valid twin of each of {criteria.families_at_least} families.",
         )
     missed = trial.families - trial.caught
     if criteria.missed_at_most is not None and missed > criteria.missed_at_most:
         yield Shortfall(
-            f"{missed} families were missed, {', '.join(trial.worst)} most of all; the criterion allows "
-            f"{criteria.missed_at_most}.",
+            f"The number of families that were missed is {missed}, {', '.join(trial.worst)} most of all; the criterion "
+            f"allows {criteria.missed_at_most}.",
             "A detector that sees these families, and a new trial.",
         )
     if criteria.abstained_at_most is not None and trial.abstained > criteria.abstained_at_most:

@@ -95,8 +95,9 @@ def standardized(scores: Float[np.ndarray, "models detectors"]) -> Float[np.ndar
     size = np.abs(scores).max(axis=0)
     scaled = scores / np.where(size > 0, size, 1)  # the difference of the largest numbers would be infinite
     away = scaled - np.median(scaled, axis=0)
-    spread = np.median(np.abs(away), axis=0)
-    spread = np.where(spread > 0, spread, np.abs(away).mean(axis=0))
+    distances = np.sort(np.abs(away), axis=0)  # sorted, so that not even rounding depends on the models' order
+    spread = np.median(distances, axis=0)
+    spread = np.where(spread > 0, spread, distances.mean(axis=0))
     with np.errstate(over="ignore"):
         return np.clip(away / np.where(spread > 0, spread, 1), -FARTHEST, FARTHEST)
 
