@@ -269,7 +269,7 @@ def _read_mapping(path: Path, kind: str) -> dict[str, Any]:
         raise InputError(
             f"There is no {kind} here.",
             where=str(path),
-            fix=f"Give the path of a {kind} file.",
+            fix=f"Give the path of a file that holds a {kind}.",
         ) from None
     except UnicodeDecodeError:
         raise InputError(f"This is not a text file, so no {kind}.", where=str(path), fix="Give a YAML file.") from None
