@@ -116,14 +116,15 @@ def test_a_trial_of_the_same_battery_is_quoted_under_its_name(finished: Path) ->
 
 
 def test_another_battery_backs_nothing(finished: Path) -> None:
-    """One more benign model, another score, or one detector less: its rates are not those of the trial."""
+    """One more benign model, another score, other code, or one detector less: its rates are not those of the trial."""
     others = (
         {**THRESHOLDS, "internals": threshold("internals", [0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 0.1])},
         {**THRESHOLDS, "internals": threshold("internals", [0.0, 0.2, 0.4, 0.6, 0.79, 1.0])},
+        {**THRESHOLDS, "internals": THRESHOLDS["internals"].model_copy(update={"code": "another version"})},
         {"behaviour": THRESHOLDS["behaviour"]},
         {},
     )
-    assert [trial_beside(finished.parent, other) for other in others] == [None] * 4
+    assert [trial_beside(finished.parent, other) for other in others] == [None] * 5
     assert {claim.id: claim.status for claim in argue_beside((), CLEAR, None)}["detection"] == "not measured"
 
 

@@ -55,6 +55,7 @@ def test_two_sided_interval_is_the_published_one(successes: int, trials: int, lo
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
 
 
+@settings(deadline=None)
 @given(count=counts, level=st.sampled_from([0.8, 0.9, 0.95, 0.99]))
 def test_agrees_with_scipys_binomial_test(count: tuple[int, int], level: float) -> None:
     found, expected = clopper_pearson(*count, level), binomtest(*count).proportion_ci(level, "exact")
@@ -86,6 +87,7 @@ def test_without_trials_nothing_is_claimed() -> None:
     assert upper_bound(0, 0) == 1
 
 
+@settings(deadline=None)
 @given(bound=st.floats(0.01, 0.97))
 def test_number_of_trials_is_the_smallest_that_does(bound: float) -> None:
     needed = trials_for_lower_bound(bound)
@@ -110,6 +112,7 @@ def benign(results: Sequence[float | Unscored]) -> list[BenignModel]:
     return [BenignModel(name=f"benign-{i}", family=None, result=result) for i, result in enumerate(results)]
 
 
+@settings(deadline=None)
 @given(scores=st.lists(st.floats(-5, 5), min_size=1, max_size=30), unscored=st.integers(0, 5))
 def test_threshold_is_the_largest_benign_score_and_claims_no_more_than_its_number_supports(
     scores: list[float], unscored: int

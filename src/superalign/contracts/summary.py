@@ -109,6 +109,7 @@ class Threshold(Record):
     """A detector's own threshold, the largest score of the benign models, and the rate that supports."""
 
     detector: str
+    code: str = Field("", description="Version of the detector's code.")
     threshold: float | None
     benign: tuple[BenignModel, ...] = Field(description="The same models in the same order for every detector.")
     fpr_bound: float = Field(description="95 % upper bound on the false-positive rate, from the number of models.")

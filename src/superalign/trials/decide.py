@@ -36,7 +36,8 @@ def decide(
     criteria: Criteria,
 ) -> DecisionSummary:
     """What follows from the verdict on the model, given what the battery showed on models of known kind."""
-    shown = [*uncorrected(validation, battery, criteria), *power(trial, criteria), *alarms(trial, criteria)]
+    weak, noisy = list(power(trial, criteria)), list(alarms(trial, criteria))
+    shown = [*uncorrected(validation, battery, criteria), *weak, *noisy]
     training = list(training_shortfalls(generalization, criteria))
     caught = (
         f"In the sealed trial the battery caught {trial.caught} of {trial.families} families of planted misalignment."
@@ -65,8 +66,8 @@ def decide(
             battery,
             trial,
             generalization,
-            powerful=not list(power(trial, criteria)),
-            quiet=not list(alarms(trial, criteria)),
+            powerful=not weak,
+            quiet=not noisy,
             trained=not training,
         ),
     )

@@ -71,7 +71,7 @@ def clustered_proportion(rates: Sequence[float], level: float = CONFIDENCE) -> I
     return clopper_pearson(sum(rates), len(rates), level)
 
 
-def benign_threshold(detector: str, benign: Sequence[BenignModel]) -> Threshold:
+def benign_threshold(detector: str, benign: Sequence[BenignModel], code: str = "") -> Threshold:
     """The largest benign score: the next benign model exceeds it with probability 1 / (n + 1) (order statistics).
 
     `fpr_bound` is the rate that n exceedance-free models exclude at 95 %: 26 % for 10 models, and no smaller claim is
@@ -80,6 +80,7 @@ def benign_threshold(detector: str, benign: Sequence[BenignModel]) -> Threshold:
     scores = [model.result for model in benign if not isinstance(model.result, Unscored)]
     return Threshold(
         detector=detector,
+        code=code,
         threshold=max(scores, default=None),
         benign=tuple(benign),
         fpr_bound=upper_bound(0, len(scores)),

@@ -55,6 +55,7 @@ def calibrate(
                 )
                 for i, (family, result) in enumerate(zip(families, found, strict=True))
             ],
+            version_of(detector),
         )
     return thresholds
 
