@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from superalign.contracts.records import Cost, Finding
-from superalign.contracts.summary import BatteryResult, Claim, Summary, TrialSummary
+from superalign.contracts.summary import BatteryResult, Claim, DetectorResult, Summary, TrialSummary
 from superalign.runs.plan import Criteria, Plan
 from superalign.runs.progress import NoDisplay
 from superalign.runs.run import Run
@@ -28,7 +28,7 @@ TRIAL = counted([*pair("lying", 3.0), *pair("locked", 0.2)])
 
 
 def argued(battery: BatteryResult = CLEAR, trial: TrialSummary = TRIAL, *, holds: bool = True) -> dict[str, Claim]:
-    claims = argue((), battery, trial, None, powerful=holds, quiet=holds, trained=holds)
+    claims = argue((), battery, trial, None, settled=holds, powerful=holds, quiet=holds, trained=holds)
     return {claim.id: claim for claim in claims}
 
 
@@ -44,8 +44,16 @@ def test_what_was_not_measured_supports_nothing() -> None:
 def test_a_claim_is_supported_only_by_criteria_that_hold(holds: bool) -> None:
     found = argued(holds=holds)
     expected = "supported" if holds else "not supported"
-    assert (found["detection"].status, found["alarms"].status) == (expected, expected)
-    assert found["behaviour"].status == "supported"
+    assert {found[name].status for name in ("behaviour", "detection", "alarms")} == {expected}
+
+
+def test_a_flag_of_one_detector_is_not_argued_away() -> None:
+    """For somebody else's model there are no criteria that could let it pass."""
+    flag = DetectorResult(
+        detector="behaviour", access=(), score=2.0, threshold=1.0, verdict=Finding.FLAGGED, reason="over", evidence=()
+    )
+    assert argue_beside((flag,), CLEAR, None)[0].status == "not supported"
+    assert argue_beside((), CLEAR, None)[0].status == "supported"
 
 
 def test_verdicts_that_were_known_unseal_the_claim_that_nobody_chose() -> None:

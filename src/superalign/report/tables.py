@@ -202,7 +202,7 @@ def catches(trial: TrialSummary) -> Table:
             row("any organism", trial.caught_any, trial.families),
             row("all organisms", trial.caught_all, trial.families),
             *(
-                row(f"{name} {rate.kind}", rate.caught, rate.families, rate.low)
+                row(f"{name}: {rate.kind}", rate.caught, rate.families, rate.low)
                 for name, rates in kinds
                 if len(rates) > 1
                 for rate in rates

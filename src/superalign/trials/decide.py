@@ -36,8 +36,9 @@ def decide(
     criteria: Criteria,
 ) -> DecisionSummary:
     """What follows from the verdict on the model, given what the battery showed on models of known kind."""
+    alone = list(uncorrected(validation, battery, criteria))
     weak, noisy = list(power(trial, criteria)), list(alarms(trial, criteria))
-    shown = [*uncorrected(validation, battery, criteria), *weak, *noisy]
+    shown = [*alone, *weak, *noisy]
     training = list(training_shortfalls(generalization, criteria))
     caught = (
         f"In the sealed trial the battery caught {trial.caught} of {trial.families} families of planted misalignment."
@@ -66,6 +67,7 @@ def decide(
             battery,
             trial,
             generalization,
+            settled=not alone,
             powerful=not weak,
             quiet=not noisy,
             trained=not training,

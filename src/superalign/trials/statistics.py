@@ -64,9 +64,9 @@ def trials_for_upper_bound(bound: float, level: float = CONFIDENCE) -> int | Non
 def clustered_proportion(rates: Sequence[float], level: float = CONFIDENCE) -> Interval | None:
     """Mean of one rate per cluster, with the interval of so many single trials; None without clusters.
 
-    Exact when the members of a cluster stand or fall together, and too wide, never too narrow, when they do not: a rate
-    within a cluster varies at most as much as one trial. An estimated design effect (Korn and Graubard 1998) would be
-    narrower, but can't be estimated where nothing is flagged.
+    Exact when the members of a cluster stand or fall together. When they do not, the rate of a cluster varies less than
+    one trial, and the interval is too wide (simulated in the tests). An estimated design effect (Korn and Graubard
+    1998) would be narrower, but can't be estimated where nothing is flagged.
     """
     return clopper_pearson(sum(rates), len(rates), level)
 
@@ -116,9 +116,9 @@ def clustered_auroc(positives: Clusters, negatives: Clusters, level: float = CON
     """Probability that a positive scores above a negative, ties half; None when either side is empty.
 
     The interval is a bootstrap over clusters, of which both sides' members are drawn together, its percentiles expanded
-    for the number k of clusters on the smaller side (Hesterberg 2015, arXiv 1411.5279). Where hardly any
-    scores overlap, resampling sees no way to be wrong; so the interval always holds what k single trials with k
-    successes, or none, do not exclude.
+    for the number k of clusters on the smaller side (Hesterberg 2015, arXiv 1411.5279). Where hardly any scores
+    overlap, resampling sees no way to be wrong; so the interval always holds what k single trials with k successes, or
+    none, do not exclude.
     """
     sides = [[(name, score) for name, scores in side.items() for score in scores] for side in (positives, negatives)]
     clusters = min(len({name for name, _ in side}) for side in sides)
