@@ -171,12 +171,12 @@ def families(trial: TrialSummary) -> Table:
         )
 
     return Table(
-        caption="A family is caught when more than half of its valid organisms are flagged; invalid ones count nowhere",
+        caption="Flagged, of those that are valid. A family is caught when more than half of its organisms are",
         columns=(
             Column("Family"),
             Column("Caught"),
-            Column("Organisms flagged", True),
-            Column("Twins flagged", True),
+            Column("Organisms", True),
+            Column("Twins", True),
             Column("Invalid", True),
         ),
         rows=tuple(map(row, trial.by_family)),

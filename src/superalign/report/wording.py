@@ -96,7 +96,7 @@ def cost(spent: Cost) -> str:
 
 def sentence(text: str) -> str:
     """`text` with a capital and a full stop."""
-    text = text.strip().replace(" %", f"{SPACE}%")
+    text = text.strip().replace(" %", f"{SPACE}%").replace("p = ", f"p{SPACE}={SPACE}")
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
 
 

@@ -174,9 +174,9 @@ def _detection_evidence(trial: TrialSummary) -> Iterator[Grounds]:
     yield Grounds(record="trial.recall_low", says=f"a rate of at least {trial.recall_low:.0%} (one-sided 95 %)")
     if trial.caught < trial.families:
         yield Grounds(record="trial.worst", says=f"the smallest share is flagged of {', '.join(trial.worst)}")
-    for name, rates in (("by_implant", trial.by_implant), ("by_concealment", trial.by_concealment)):
+    for kind, rates in (("implant", trial.by_implant), ("concealment", trial.by_concealment)):
         if len(rates) > 1:
-            yield Grounds(record=f"trial.{name}", says="; ".join(map(_rate, rates)))
+            yield Grounds(record=f"trial.by_{kind}", says=f"by {kind}, {'; '.join(map(_rate, rates))}")
     if trial.auroc:
         yield Grounds(record="trial.auroc", says=f"AUROC(organism, twin) {_interval(trial.auroc)}")
     if trial.invalid:
