@@ -146,6 +146,15 @@ def test_a_summary_that_its_ledger_does_not_bear_out_backs_nothing(finished: Pat
     assert trial_beside(finished.parent, THRESHOLDS) is None
 
 
+def test_a_summary_with_other_benign_scores_than_were_sealed_backs_nothing(finished: Path) -> None:
+    path = finished / "summary.json"
+    summary = Summary.model_validate_json(path.read_text())
+    wished = {**THRESHOLDS, "internals": threshold("internals", [0.3])}
+    edited = TRIAL.model_copy(update={"thresholds": tuple(wished.values())})
+    path.write_text(summary.model_copy(update={"trial": edited}).model_dump_json())
+    assert trial_beside(finished.parent, wished) is None
+
+
 def test_runs_that_can_not_be_read_are_passed_over(finished: Path, tmp_path: Path) -> None:
     (finished.parent / "zz-empty").mkdir()
     damaged = Path(shutil.copytree(finished, finished.parent / "zz-damaged"))
