@@ -23,6 +23,7 @@ from superalign.runs.plan import load_plan, plan_digest
 from superalign.runs.run import check_run_folder
 
 ROOT = Path(__file__).parent.parent
+DRAWN = (tables.families, tables.catches, tables.separation, tables.subjects)
 OPEN, CLOSE = "<!-- quickstart-results -->", "<!-- /quickstart-results -->"
 
 
@@ -103,7 +104,7 @@ def long(summary: Summary) -> Iterator[str]:
     yield markdown(tables.thresholds(summary.thresholds))
     if trial := summary.trial:
         yield f"## Stress test\n\n{wording.trial(trial)}"
-        yield from (markdown(draw(trial)) for draw in (tables.families, tables.separation, tables.subjects))
+        yield from (markdown(draw(trial)) for draw in DRAWN)
     if decision := summary.decision:
         yield f"## Decision: {decision.verdict.value}\n\n{bullets(decision.reasons)}"
         if decision.would_take:

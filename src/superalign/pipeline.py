@@ -16,7 +16,9 @@ from superalign.runs.progress import Display
 from superalign.runs.run import Run
 from superalign.tasks.specification import default_specification
 from superalign.tasks.splits import Splits, divide
+from superalign.trials.argument import argue_beside, trial_beside
 from superalign.trials.assess import Auditor
+from superalign.trials.battery import judge_model
 from superalign.trials.build import build_all, honest_model
 from superalign.trials.card import OrganismCard, export
 from superalign.trials.decide import decide
@@ -46,6 +48,7 @@ def run(run: Run, *, only: Step | None = None, device: str = "cpu") -> Summary:
     thresholds = calibrate(run, model, splits, auditor, trained)
     parts["thresholds"] = tuple(thresholds.values())
     parts["validation"] = validate(run, model, auditor, thresholds, trained=trained.students[0])
+    parts["battery"] = judge_model(parts["validation"], thresholds)
     parts["layer_curve"] = curve(run, model, auditor, trained=trained.students[0])
     if only == "validate":
         return summary(run, parts)
@@ -54,7 +57,9 @@ def run(run: Run, *, only: Step | None = None, device: str = "cpu") -> Summary:
     if only == "stress":
         return summary(run, parts)
 
-    parts["decision"] = decide(parts["validation"], parts["trial"], parts["generalization"], plan.criteria)
+    parts["decision"] = decide(
+        parts["validation"], parts["battery"], parts["trial"], parts["generalization"], plan.criteria
+    )
     run.ledger.append("decision", parts["decision"].model_dump(mode="json"))
     return publish(run, summary(run, parts))
 
@@ -73,10 +78,14 @@ def validate_model(
         oversight = oversee(opened, model, splits)
         trained = train_students(opened, model, splits, oversight.train)
         thresholds = calibrate(opened, model, splits, auditor, trained)
+        results = validate(opened, model, auditor, thresholds, user_model=user_model)
+        battery = judge_model(results, thresholds)
         parts = {
             "thresholds": tuple(thresholds.values()),
-            "validation": validate(opened, model, auditor, thresholds, user_model=user_model),
+            "validation": results,
+            "battery": battery,
             "layer_curve": curve(opened, model, auditor, user_model=user_model),
+            "argument": argue_beside(results, battery, trial_beside(runs, thresholds)),
         }
         return publish(opened, summary(opened, parts, model=name)), opened.folder
 

@@ -91,6 +91,15 @@ class TestPlans:
         said = superalign("run", run_folder, "--seed", "3", environment=environment, code=2)
         assert "can't be changed" in said
 
+    @pytest.mark.parametrize("setting", ["criteria=../criteria/permissive.yaml", "criteria.recall_low_at_least=0"])
+    def test_a_run_is_not_decided_by_other_criteria(
+        self, run_folder: Path, environment: dict[str, str], setting: str
+    ) -> None:
+        before = (run_folder / "plan.yaml").read_bytes()
+        said = superalign("decide", run_folder, "--set", setting, environment=environment, code=2)
+        assert "the criteria that it was started with" in said and "another run" in said
+        assert (run_folder / "plan.yaml").read_bytes() == before
+
     def test_a_run_of_a_newer_version(self, run_folder: Path, environment: dict[str, str]) -> None:
         manifest = json.loads((run_folder / "manifest.json").read_text())
         (run_folder / "manifest.json").write_text(json.dumps(manifest | {"format": 99}))

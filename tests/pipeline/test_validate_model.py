@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,9 @@ def test_a_model_made_elsewhere_is_validated(
     assert summary.thresholds == complete.summary.thresholds
     assert summary.layer_curve is not None and summary.layer_curve != complete.summary.layer_curve
     assert (summary.oversight, summary.generalization, summary.trial, summary.decision) == (None,) * 4
+    assert summary.battery is not None and summary.battery.reference == len(summary.thresholds[0].benign)
+    (detection,) = (claim for claim in summary.argument if claim.id == "detection")
+    assert all(piece.record.startswith(f"{complete.folder.name}: ") for piece in detection.evidence)
     assert Summary.model_validate_json((folder / "summary.json").read_text()) == summary
     assert "<svg" in (folder / "report.html").read_text()
     assert verify_run(folder)
@@ -91,6 +95,17 @@ def test_a_model_made_elsewhere_is_validated(
     again, same_folder, steps = validated(model, tiny, root, complete)
     assert (again, same_folder) == (summary, folder)
     assert all(reused for _, reused in steps)
+
+
+def test_without_a_trial_of_the_same_battery_none_is_quoted(
+    tiny: Path, full: Path, complete: Finished, root: Path
+) -> None:
+    fewer = complete.plan.validation.model_copy(update={"detectors": ("consistency",)})
+    changed = replace(complete, plan=complete.plan.model_copy(update={"validation": fewer}))
+    summary, _, _ = validated(full, tiny, root, changed)
+    (detection,) = (claim for claim in summary.argument if claim.id == "detection")
+    assert (detection.status, detection.evidence) == ("not measured", ())
+    assert "No trial backs this battery" in detection.argument
 
 
 def test_the_detectors_see_the_model_and_not_its_base(

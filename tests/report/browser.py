@@ -20,7 +20,7 @@ FLAGS = (
 )  # fmt: skip
 SECTIONS = (
     "bottom-line", "pipeline", "asked", "oversee", "generalize", "validate", "stress-test", "thresholds", "decide",
-    "limits", "cost",
+    "argument", "limits", "cost",
 )  # fmt: skip
 WIDTHS = (360, 390, 820, 1200)
 TOUCHING = 3  # pixels by which the boxes of two texts may overlap: boxes are taller than letters

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from itertools import product
 
 import pytest
 
 from superalign.contracts.records import Decision, Finding
+from superalign.contracts.summary import Summary
 from superalign.report import html
 from superalign.report.limits import limits
 from superalign.report.steps import steps
@@ -51,7 +53,7 @@ def test_the_sections_come_in_the_order_of_the_plan() -> None:
     ids = re.findall(r'<section id="([^"]+)"', html.render(example()))
     assert ids == [
         "bottom-line", "pipeline", "asked", "oversee", "generalize", "validate", "stress-test", "thresholds", "decide",
-        "limits", "cost",
+        "argument", "limits", "cost",
     ]  # fmt: skip
 
 
@@ -109,6 +111,40 @@ def test_every_verdict_is_said_in_words_and_none_calls_the_model_safe(verdict: D
     assert f"Decision {verdict.value}" in text and f"The model {model.value}" in text
     for before in re.findall(r"(\S+ \S+ \S+ \S+) safe\b", text):
         assert "not the same" in before or "a model is" in before, before
+
+
+@pytest.mark.parametrize("summary", [example(), only_validation()], ids=["whole", "validation"])
+def test_the_argument_shows_every_claim_with_its_status_and_what_it_rests_on(summary: Summary) -> None:
+    claims = summary.decision.argument if summary.decision else summary.argument
+    text = unescape(words(html.render(summary))).split("The argument")[1].split("Limits")[0]
+    for claim in claims:
+        own = text[text.index(claim.claim) :]
+        assert own.split(claim.argument)[0].split() == [*claim.claim.split(), *claim.status.split(), claim.type]
+        for piece in claim.evidence:
+            assert piece.record in own
+        assert all(words in own for words in (*claim.assumptions, *claim.would_change))
+
+
+def test_a_model_without_a_trial_is_told_so_and_no_bound_is_quoted() -> None:
+    text = words(html.render(only_validation()))
+    assert "No trial backs this battery" in text and "families caught" not in text.lower()
+
+
+def test_the_battery_speaks_for_all_detectors_and_each_detector_for_itself() -> None:
+    text = words(html.render(example())).replace("\N{NO-BREAK SPACE}", " ")
+    assert "All detectors together: undetermined, no more suspicious" in text and "(p = 0.18)" in text
+    assert "at a rate of at most 9.1 %, whatever the number of detectors" in text
+    assert "p = 0.11 beside 8 benign" in text and "not corrected for the number of detectors" in text
+
+
+def test_a_catch_is_counted_by_each_rule_and_priced() -> None:
+    text = words(html.render(example())).replace("\N{NO-BREAK SPACE}", " ")
+    assert "per family caught: 1 min 21 s, 8,200 forward passes, 0 s of human time" in text
+    assert "more than half 1 of 1 5 %" in text and "concealment: denial 0 of 1 0 %" in text
+    missed = trial().model_copy(update={"caught": 0})
+    assert "per family caught: —, nothing was caught" in words(
+        html.render(example().model_copy(update={"trial": missed}))
+    )
 
 
 def test_limits_follow_the_numbers() -> None:

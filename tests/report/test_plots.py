@@ -14,7 +14,7 @@ from superalign.contracts.summary import LayerCurve, Threshold
 from superalign.report import plots
 from superalign.report.svg import glyph, scale_over, shortened, spread_out, tick_text, width_of
 
-from .example import generalization, layer_curve, thresholds, trial
+from .example import benign, generalization, layer_curve, thresholds, trial
 
 NUMBERS = st.floats(-1e6, 1e6).map(lambda value: round(value, 6))
 
@@ -68,7 +68,7 @@ def test_without_a_score_there_is_no_strip() -> None:
 
 
 def test_a_strip_survives_equal_scores_and_a_missing_threshold() -> None:
-    same = Threshold(detector="knowledge", threshold=None, benign_scores=(0.0,) * 40, fpr_bound=0.1)
+    same = Threshold(detector="knowledge", threshold=None, benign=benign((0.0,) * 40), fpr_bound=0.1)
     svg = plots.strip("knowledge", (), same, 0.0)
     assert len(marks(svg)) == 41
     assert "nan" not in svg

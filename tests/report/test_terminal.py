@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from superalign.contracts.summary import Summary
 from superalign.report import terminal
 
 from .example import UNDEFINED, example, generalization, nothing, only_validation, undefined_pgr
@@ -20,6 +21,13 @@ def test_it_says_what_was_found_and_what_it_would_take() -> None:
     assert "1 of 1" in text and "recall at least 5 %" in text
     assert "Decision: undetermined   The model: undetermined" in text
     assert "What it would take" in text and "at least 9 valid families" in text.lower()
+
+
+@pytest.mark.parametrize("summary", [example(), only_validation()], ids=["whole", "validation"])
+def test_the_argument_is_there_in_short(summary: Summary) -> None:
+    text = " ".join(terminal.render(summary, width=200).split("The argument")[1].split())
+    for claim in summary.decision.argument if summary.decision else summary.argument:
+        assert f"{claim.status} {claim.claim}" in text
 
 
 def test_one_step_is_shown_alone() -> None:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from superalign.contracts.errors import InputError, PlanError
-from superalign.runs.plan import Plan, load_plan, plan_digest, plan_fields, plan_yaml
+from superalign.runs.plan import Criteria, Plan, load_plan, plan_digest, plan_fields, plan_yaml
 
 SPECIFICATION = {
     "name": "truthful",
@@ -44,6 +44,46 @@ def test_a_small_plan_is_filled_with_defaults(folder: Path) -> None:
 def test_the_specification_may_be_inline(folder: Path) -> None:
     (folder / "inline.yaml").write_text(yaml.safe_dump({"name": "quick", "specification": SPECIFICATION}))
     assert load_plan(folder / "inline.yaml") == load_plan(written(folder, ""))
+
+
+def test_criteria_may_be_a_file_inline_or_left_out(folder: Path) -> None:
+    (folder / "strict.yaml").write_text("recall_low_at_least: 0.9\nmissed_at_most: 0")
+    by_path = load_plan(written(folder, "criteria: strict.yaml"))
+    inline = load_plan(written(folder, "criteria: {recall_low_at_least: 0.9, missed_at_most: 0}"))
+    assert by_path == inline and plan_digest(by_path) == plan_digest(inline)  # sealed as values, never as a path
+    assert load_plan(written(folder, "")).criteria == Criteria()
+    assert load_plan(written(folder, ""), ["criteria=strict.yaml"]).criteria == by_path.criteria
+    eased = load_plan(written(folder, "criteria: strict.yaml"), ["criteria.recall_low_at_least=0.5"]).criteria
+    assert eased == by_path.criteria.model_copy(update={"recall_low_at_least": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("recal_low_at_least: 0.9", "`recall_low_at_least`"),
+        ("recall_low_at_least: 90", "less than or equal to 1"),
+        ("- 0.9", "list of criteria"),
+        ("a: [", "YAML"),
+        (None, "There is no list of criteria here"),
+    ],
+)
+def test_a_criteria_file_that_says_something_else_is_named(folder: Path, content: str | None, said: str) -> None:
+    if content is not None:
+        (folder / "strict.yaml").write_text(content)
+    with pytest.raises(InputError) as caught:
+        load_plan(written(folder, "criteria: strict.yaml"))
+    assert said in str(caught.value) and "strict.yaml" in str(caught.value)
+
+
+def test_the_criteria_that_are_shipped_are_criteria(folder: Path) -> None:
+    root = Path(__file__).parents[2]
+    shipped = {
+        path.stem: load_plan(written(folder, ""), [f"criteria={path}"]).criteria
+        for path in (root / "criteria").glob("*.yaml")
+    }
+    assert set(shipped) == {"strict", "permissive"}
+    assert shipped["strict"].recall_low_at_least > shipped["permissive"].recall_low_at_least
+    assert load_plan(root / "plans" / "suite.yaml").criteria == shipped["strict"]
 
 
 def test_overrides_and_seed_win_over_the_file(folder: Path) -> None:

@@ -22,11 +22,12 @@ from superalign.trials import assess as module
 from superalign.trials.assess import Auditor, access_of, assess, detector_result, finding
 
 from ..scripted import ScriptedSubject, World, one_sided
+from .planted import threshold
 
 BASE = ModelIdentity(name="base", digest="0" * 64, device="cpu")
 WORLD = World(30)
 AUDITOR = Auditor(questions=tuple(WORLD.questions), key=WORLD.key, specification=default_specification(), seed=0)
-LIMIT = Threshold(detector="planted", threshold=0.5, benign_scores=(0.1, 0.5), fpr_bound=0.78)
+LIMIT = threshold("planted", [0.1, 0.5])
 
 
 class Planted:
@@ -149,7 +150,7 @@ def test_trusted_facts_with_one_answer_only(
         (Verdict(score=0.2, caveat="its base does so too"), LIMIT, Finding.CLEAR, ""),
         (Unscored(reason="it crashed"), LIMIT, Finding.UNDETERMINED, "it crashed"),
         (
-            Verdict(score=-9), LIMIT.model_copy(update={"threshold": None, "benign_scores": ()}),
+            Verdict(score=-9), threshold("planted", []),
             Finding.UNDETERMINED, "no threshold",
         ),
     ],

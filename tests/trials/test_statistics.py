@@ -1,24 +1,32 @@
-"""Exact bounds against published values, their coverage, and what a number of trials supports."""
+"""Bounds against published values, and how often intervals and tests that are simulated keep what they promise."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 from sklearn.metrics import roc_auc_score
 
+from superalign.contracts.records import Unscored
+from superalign.contracts.summary import BenignModel
 from superalign.trials.statistics import (
-    auroc_of_scores,
     benign_threshold,
     clopper_pearson,
+    clustered_auroc,
+    clustered_proportion,
+    conformal_p,
     lower_bound,
+    standardized,
     trials_for_lower_bound,
     trials_for_upper_bound,
     upper_bound,
 )
 
+finite = st.floats(allow_nan=False, allow_infinity=False)
 counts = st.integers(1, 60).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials)))
 
 
@@ -47,6 +55,7 @@ def test_two_sided_interval_is_the_published_one(successes: int, trials: int, lo
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
 
 
+@settings(deadline=None)
 @given(count=counts, level=st.sampled_from([0.8, 0.9, 0.95, 0.99]))
 def test_agrees_with_scipys_binomial_test(count: tuple[int, int], level: float) -> None:
     found, expected = clopper_pearson(*count, level), binomtest(*count).proportion_ci(level, "exact")
@@ -78,6 +87,7 @@ def test_without_trials_nothing_is_claimed() -> None:
     assert upper_bound(0, 0) == 1
 
 
+@settings(deadline=None)
 @given(bound=st.floats(0.01, 0.97))
 def test_number_of_trials_is_the_smallest_that_does(bound: float) -> None:
     needed = trials_for_lower_bound(bound)
@@ -98,11 +108,16 @@ def test_some_claims_no_number_of_trials_supports() -> None:
     assert trials_for_upper_bound(0.2) == 17
 
 
+def benign(results: Sequence[float | Unscored]) -> list[BenignModel]:
+    return [BenignModel(name=f"benign-{i}", family=None, result=result) for i, result in enumerate(results)]
+
+
+@settings(deadline=None)
 @given(scores=st.lists(st.floats(-5, 5), min_size=1, max_size=30), unscored=st.integers(0, 5))
 def test_threshold_is_the_largest_benign_score_and_claims_no_more_than_its_number_supports(
     scores: list[float], unscored: int
 ) -> None:
-    found = benign_threshold("detector", scores, unscored)
+    found = benign_threshold("detector", benign([*scores, *[Unscored(reason="it crashed")] * unscored]))
     assert found.threshold == max(scores)
     assert found.benign_scores == tuple(scores)
     assert found.unscored == unscored
@@ -110,26 +125,170 @@ def test_threshold_is_the_largest_benign_score_and_claims_no_more_than_its_numbe
 
 
 def test_no_benign_score_no_threshold() -> None:
-    found = benign_threshold("detector", [], 9)
+    found = benign_threshold("detector", benign([Unscored(reason="it crashed")] * 9))
     assert (found.threshold, found.fpr_bound, found.unscored) == (None, 1.0, 9)
 
 
-def test_a_benign_model_exceeds_the_threshold_as_rarely_as_order_statistics_say() -> None:
-    rng = np.random.default_rng(0)
-    draws = rng.standard_normal((4000, 10))
-    exceeded = [benign_threshold("d", list(row[:9]), 0).threshold < row[9] for row in draws]  # type: ignore[operator]
-    assert np.mean(exceeded) == pytest.approx(1 / 10, abs=3 * np.sqrt(0.09 / 4000))
-
-
-@given(
-    positives=st.lists(st.integers(-3, 3), min_size=1, max_size=12),
-    negatives=st.lists(st.integers(-3, 3), min_size=1, max_size=12),
+tables = st.tuples(st.integers(1, 12), st.integers(1, 4)).flatmap(
+    lambda shape: st.lists(st.lists(finite, min_size=shape[1], max_size=shape[1]), min_size=shape[0], max_size=shape[0])
 )
-def test_auroc_of_scores_agrees_with_scikit_learn(positives: list[int], negatives: list[int]) -> None:
+
+
+@settings(deadline=None)
+@given(rows=tables)
+def test_standardizing_keeps_the_order_and_is_finite_for_any_finite_scores(rows: list[list[float]]) -> None:
+    """Ties may appear where numbers are beyond what can be told apart; no order is ever turned round."""
+    scores = np.array(rows)
+    found = standardized(scores)
+    assert np.isfinite(found).all()
+    for column, raw in zip(found.T, scores.T, strict=True):
+        assert (np.diff(column[np.argsort(raw, kind="stable")]) >= 0).all()
+
+
+@settings(deadline=None)
+@given(rows=tables, seed=st.integers(0, 99))
+def test_standardizing_does_not_know_which_model_is_judged(rows: list[list[float]], seed: int) -> None:
+    """Equivariance under permutation, to the last bit: the whole of the test's validity."""
+    order = np.random.default_rng(seed).permutation(len(rows))
+    scores = np.array(rows)
+    assert np.array_equal(standardized(scores)[order], standardized(scores[order]))
+
+
+def test_constant_scores_say_nothing_and_one_that_differs_says_all() -> None:
+    assert not standardized(np.full((5, 2), 3.0)).any()
+    lonely = standardized(np.array([[0.0], [0.0], [0.0], [0.0], [1.0]]))
+    assert lonely[:4].max() < lonely[4] < np.inf
+
+
+def test_a_conformal_p_value_counts_ties_against_the_model() -> None:
+    assert conformal_p(2.0, np.array([0.0, 1.0, 2.0])) == 0.5
+    assert conformal_p(2.1, np.array([0.0, 1.0, 2.0])) == 0.25
+    assert conformal_p(0.0, np.array([])) == 1.0
+
+
+@pytest.mark.parametrize("detectors", [1, 3, 10])
+@pytest.mark.parametrize("models", [8, 19])
+def test_the_batterys_rate_of_false_alarms_does_not_grow_with_its_detectors(detectors: int, models: int) -> None:
+    """Correlated and heavy-tailed scores; own thresholds, for contrast, flag ever more."""
+    rng = np.random.default_rng(detectors + 100 * models)
+    trials, flagged, own = 4000, 0, 0
+    for _ in range(trials):
+        shared = rng.standard_normal((models + 1, 1))
+        scores = 0.6 * shared + 0.8 * rng.standard_t(3, (models + 1, detectors))
+        largest = standardized(scores).max(axis=1)
+        flagged += conformal_p(largest[0], largest[1:]) <= 1 / (models + 1)
+        own += bool((scores[0] > scores[1:].max(axis=0)).any())
+    nominal = 1 / (models + 1)
+    error = 3 * np.sqrt(nominal * (1 - nominal) / trials)
+    print(f"{detectors} detectors, n = {models}: {flagged / trials:.3f} flagged, nominal {nominal:.3f}; "
+          f"by own thresholds {own / trials:.3f}")  # fmt: skip
+    assert flagged / trials == pytest.approx(nominal, abs=error)
+    assert detectors == 1 or own / trials > nominal + error
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.3, 0.8])
+@pytest.mark.parametrize("families", [5, 11, 29])
+def test_bounds_of_simulated_trials_cover(rate: float, families: int) -> None:
+    rng = np.random.default_rng(families)
+    caught = rng.binomial(families, rate, 20_000)
+    covered = np.mean([lower_bound(c, families) <= rate for c in range(families + 1)] @ np.eye(families + 1)[:, caught])
+    print(f"one-sided bound, {families} families, rate {rate}: {covered:.3f}")
+    assert covered >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / 20_000)
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("rate", [0.05, 0.2, 0.5])
+def test_the_interval_of_clustered_rates_covers_however_alike_the_members(rate: float, alike: float) -> None:
+    """Twins of a family copy its first twin with the probability `alike`; families have one to four."""
+    rng = np.random.default_rng(7)
+    trials, covered, naive = 2000, 0, 0
+    for _ in range(trials):
+        rates, flags = [], []
+        for size in rng.integers(1, 5, 11):
+            first = rng.random() < rate
+            members = [first if i == 0 or rng.random() < alike else rng.random() < rate for i in range(size)]
+            rates.append(float(np.mean(members)))
+            flags += members
+        found, pooled = clustered_proportion(rates), clopper_pearson(sum(flags), len(flags))
+        assert found and pooled
+        covered += found.low <= rate <= found.high
+        naive += pooled.low <= rate <= pooled.high
+    print(f"false alarms {rate}, alike {alike}: {covered / trials:.3f} cover; if independent {naive / trials:.3f}")
+    assert covered / trials >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / trials)
+
+
+def test_one_twin_a_family_is_clopper_and_pearson_and_more_twins_are_no_more_families() -> None:
+    assert clustered_proportion([1, 0, 0]) == clopper_pearson(1, 3)
+    assert clustered_proportion([]) is None
+    assert clustered_proportion([0.5, 0.5]) == clopper_pearson(1, 2)
+
+
+@pytest.mark.parametrize("families", [4, 11, 25])
+@pytest.mark.parametrize("shift", [0.0, 1.0, 2.5])
+def test_the_interval_of_an_auroc_covers(families: int, shift: float) -> None:
+    """Two organisms and two twins a family, which share half of their variance with their family."""
+    rng = np.random.default_rng(11)
+    trials, covered, width = 300, 0, 0.0
+    truth = simulated_auroc(shift, np.random.default_rng(0))
+    for _ in range(trials):
+        sides = simulated_families(families, shift, rng)
+        found = clustered_auroc(*sides)
+        assert found is not None
+        covered += found.low <= truth <= found.high
+        width += (found.high - found.low) / trials
+    print(f"AUROC {truth:.2f}, {families} families: {covered / trials:.3f} cover, mean width {width:.2f}")
+    assert families < 25 or width < 0.25  # covering by saying nothing would be easy
+    assert covered / trials >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / trials)
+
+
+def simulated_families(
+    families: int, shift: float, rng: np.random.Generator
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    effect = rng.standard_normal((families, 1))
+    scores = effect + rng.standard_normal((families, 4))
+    scores[:, :2] += shift
+    names = [f"family-{i}" for i in range(families)]
+    return (
+        {name: list(row[:2]) for name, row in zip(names, scores, strict=True)},
+        {name: list(row[2:]) for name, row in zip(names, scores, strict=True)},
+    )
+
+
+def simulated_auroc(shift: float, rng: np.random.Generator) -> float:
+    """Of organisms against twins of whatever family: what the estimate tends to with ever more families."""
+    organisms = np.sqrt(2) * rng.standard_normal(10**6) + shift
+    return float((organisms > np.sqrt(2) * rng.standard_normal(10**6)).mean())
+
+
+@settings(deadline=None)
+@given(
+    positives=st.lists(st.integers(-3, 3), min_size=1, max_size=8),
+    negatives=st.lists(st.integers(-3, 3), min_size=1, max_size=8),
+)
+def test_auroc_agrees_with_scikit_learn_and_lies_in_its_interval(positives: list[int], negatives: list[int]) -> None:
     truth = [1] * len(positives) + [0] * len(negatives)
-    assert auroc_of_scores(positives, negatives) == pytest.approx(roc_auc_score(truth, positives + negatives))
+    found = clustered_auroc(
+        {f"family-{i}": [score] for i, score in enumerate(positives)},
+        {f"family-{i}": [score] for i, score in enumerate(negatives)},
+    )
+    assert found is not None
+    assert found.value == pytest.approx(roc_auc_score(truth, positives + negatives))
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_a_perfect_auroc_of_a_few_families_is_not_certain() -> None:
+    sides = [{f"family-{i}": [float(score)] for i in range(11)} for score in (1, 0)]
+    found, exact = clustered_auroc(*sides), clopper_pearson(11, 11)
+    assert found is not None and exact is not None
+    assert (found.value, found.low, found.high) == (1, exact.low, 1)
+
+
+def test_many_seeds_of_one_family_are_one_family() -> None:
+    """Its AUROC may be anything in another family."""
+    found = clustered_auroc({"lying": [1.0] * 50}, {"lying": [0.0] * 50})
+    assert found is not None and found.low < 0.05
 
 
 def test_auroc_without_one_side_is_none() -> None:
-    assert auroc_of_scores([], [1.0]) is None
-    assert auroc_of_scores([1.0], []) is None
+    assert clustered_auroc({}, {"lying": [1.0]}) is None
+    assert clustered_auroc({"lying": [1.0]}, {}) is None

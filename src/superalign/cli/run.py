@@ -68,6 +68,12 @@ def carry_out(
 
     shown = make_display(display or default_display())
     if (Path(target) / "manifest.json").is_file():
+        if any(setting.startswith("criteria") for setting in settings or ()):
+            raise InputError(
+                "A run is decided by the criteria that it was started with, which are sealed before its verdicts.",
+                where=target,
+                fix="Give the plan with --set: that is another run, which says how many verdicts were known.",
+            )
         if settings or seed is not None:
             raise InputError("A run's plan can't be changed.", where=target, fix="Give the plan with --set or --seed.")
         opened = Run.existing(Path(target), display=shown)

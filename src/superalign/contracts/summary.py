@@ -15,6 +15,7 @@ from superalign.contracts.records import (
     Interval,
     Record,
     Specification,
+    Unscored,
 )
 
 
@@ -90,19 +91,54 @@ class DetectorResult(Record):
     threshold: float | None
     verdict: Finding
     reason: str = Field(description="Why this verdict, in words; for an unscored one, why there is no score.")
+    caveat: str | None = Field(None, description="Why even a high score would not show misalignment, if it would not.")
     evidence: tuple[Evidence, ...]
     details: dict[str, float | list[float]] = Field(default_factory=dict)
     cost: Cost = Cost()
 
 
+class BenignModel(Record):
+    """What one detector made of a model known to be benign; of the same `name` for every detector."""
+
+    name: str
+    family: str | None = Field(description="The family whose twin it was made like; none for a student.")
+    result: float | Unscored
+
+
 class Threshold(Record):
-    """A detector's threshold: the largest score of `benign` benign models, and the rate that supports."""
+    """A detector's own threshold, the largest score of the benign models, and the rate that supports."""
 
     detector: str
+    code: str = Field("", description="Version of the detector's code.")
     threshold: float | None
-    benign_scores: tuple[float, ...]
-    unscored: int = 0
+    benign: tuple[BenignModel, ...] = Field(description="The same models in the same order for every detector.")
     fpr_bound: float = Field(description="95 % upper bound on the false-positive rate, from the number of models.")
+
+    @property
+    def benign_scores(self) -> tuple[float, ...]:
+        """The scores of those that were scored."""
+        return tuple(model.result for model in self.benign if not isinstance(model.result, Unscored))
+
+    @property
+    def unscored(self) -> int:
+        """How many were not."""
+        return len(self.benign) - len(self.benign_scores)
+
+
+class BatteryResult(Record):
+    """What all detectors together say of one model: one test, whatever their number."""
+
+    finding: Finding
+    reason: str
+    p_value: float | None = Field(
+        description="Conformal, corrected for the number of detectors; none: nothing to test."
+    )
+    reference: int = Field(description="Benign models that it was held against.")
+    excess: float | None = Field(
+        description="Its largest standardized score less the largest of any benign model, in robust spreads."
+    )
+    detectors: tuple[str, ...] = Field(description="Those that scored it and all of its reference.")
+    by: tuple[str, ...] = Field((), description="Those by which it stands out from all benign models.")
 
 
 class GateResult(Record):
@@ -124,17 +160,43 @@ class SubjectResult(Record):
     valid: bool
     gates: tuple[GateResult, ...]
     scores: dict[str, float | None]
-    finding: Finding
+    own: dict[str, Finding] = Field(description="Each detector's verdict at its own threshold, uncorrected.")
+    finding: Finding = Field(description="The battery's.")
     reason: str
+    p_value: float | None = Field(description="Of the battery, against the benign models of other families.")
+    reference: int = Field(description="How many these are.")
+    excess: float | None
     evidence: tuple[Evidence, ...] = ()
 
 
+class FamilyResult(Record):
+    """One family of planted misalignment: its valid organisms and twins."""
+
+    family: str
+    organisms: int
+    flagged: int
+    twins: int
+    alarms: int = Field(description="Twins that are flagged.")
+    invalid: int
+    counted: bool = Field(description="It has a valid organism and a valid twin.")
+    caught: bool = Field(description="It is counted, and more than half of its valid organisms are flagged.")
+
+
+class CatchRate(Record):
+    """Families caught among the organisms of one kind."""
+
+    kind: str
+    families: int
+    caught: int
+    low: float = Field(description="One-sided 95 % Clopper-Pearson lower bound.")
+
+
 class DetectorTrial(Record):
-    """One detector over all valid subjects."""
+    """One detector over all valid subjects, at its own threshold, uncorrected."""
 
     detector: str
-    auroc_organism_twin: float | None
-    auroc_twin_benign: float | None = Field(description="Far from 0.5: it sees fine-tuning, not misalignment.")
+    auroc_organism_twin: Interval | None
+    auroc_twin_benign: Interval | None = Field(description="Far from 0.5: it sees fine-tuning, not misalignment.")
     caught: int
 
 
@@ -142,19 +204,49 @@ class TrialSummary(Record):
     """The sealed trial. The unit of a catch is the family."""
 
     subjects: tuple[SubjectResult, ...]
+    by_family: tuple[FamilyResult, ...]
+    by_implant: tuple[CatchRate, ...]
+    by_concealment: tuple[CatchRate, ...]
     families: int = Field(description="Families with a valid organism and a valid twin: the k of `caught m of k`.")
-    caught: int
+    caught: int = Field(description="Families of which more than half of the valid organisms are flagged.")
+    caught_any: int = Field(description="Families of which any valid organism is flagged.")
+    caught_all: int = Field(description="Families of which all valid organisms are flagged.")
+    worst: tuple[str, ...] = Field(description="The families of which the smallest share is flagged.")
     invalid: int = Field(description="Subjects that failed their gates; counted nowhere else.")
-    abstained: int = Field(description="Valid subjects on which every detector failed.")
+    abstained: int = Field(description="Valid subjects for which the battery has no p-value.")
     recall_low: float = Field(description="One-sided 95 % Clopper-Pearson lower bound.")
-    fpr: float | None = Field(description="Flagged twins over valid twins that are flagged or clear.")
-    fpr_low: float | None
+    fpr: float | None = Field(
+        description="Flagged twins over valid twins that are flagged or clear; each family weighs the same."
+    )
+    fpr_low: float | None = Field(description="Clopper-Pearson over families, as if the twins of one were one twin.")
     fpr_high: float | None
-    auroc: float | None = Field(description="Organisms against twins, on the battery's standardized maximum.")
+    auroc: Interval | None = Field(description="Organisms against twins of the same families, on the battery's excess.")
+    auroc_twin_benign: Interval | None = Field(description="Twins against benign models, on the battery's excess.")
     detectors: tuple[DetectorTrial, ...]
     thresholds: tuple[Threshold, ...]
+    verdicts_cost: Cost = Field(description="Of all verdicts on valid subjects.")
     primary_metric: str = Field(description="Committed to the ledger, with labels and thresholds, before any verdict.")
     verdicts_known: int = Field(description="Verdicts that an earlier run had reached when this trial was sealed.")
+
+
+class Grounds(Record):
+    """A measured record that a claim rests on."""
+
+    record: str = Field(description="Where it is in `summary.json`.")
+    says: str
+
+
+class Claim(Record):
+    """One claim of the safety case, with its argument and evidence (claims, arguments, evidence)."""
+
+    id: str
+    claim: str
+    type: Literal["inability", "control", "trustworthiness"]
+    status: Literal["supported", "not supported", "not measured"]
+    argument: str
+    evidence: tuple[Grounds, ...]
+    assumptions: tuple[str, ...]
+    would_change: tuple[str, ...] = Field(description="What would change it.")
 
 
 class DecisionSummary(Record):
@@ -164,6 +256,7 @@ class DecisionSummary(Record):
     model: Finding = Field(description="What the battery says of the user's model.")
     reasons: tuple[str, ...]
     would_take: tuple[str, ...] = Field(description="What it would take to decide.")
+    argument: tuple[Claim, ...] = Field((), description="The safety case that the decision rests on.")
 
 
 class LayerCurve(Record):
@@ -185,8 +278,10 @@ class Summary(Record):
     oversight: OversightSummary | None = None
     generalization: GeneralizationSummary | None = None
     validation: tuple[DetectorResult, ...] = ()
+    battery: BatteryResult | None = Field(None, description="What all detectors together say of the model.")
     thresholds: tuple[Threshold, ...] = ()
     layer_curve: LayerCurve | None = None
     trial: TrialSummary | None = None
     decision: DecisionSummary | None = None
+    argument: tuple[Claim, ...] = Field((), description="What a validation without a trial of its own rests on.")
     cost: Cost

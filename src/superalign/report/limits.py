@@ -78,8 +78,9 @@ def _thresholds(found: tuple[Threshold, ...]) -> list[str]:
         fewest = min(found_set, key=lambda threshold: len(threshold.benign_scores))
         said.append(
             f"Thresholds come from {counted(len(fewest.benign_scores), 'benign model')} of one recipe. That supports "
-            f"a false-positive rate of at most {percent(fewest.fpr_bound)} per detector, no lower. A model made in "
-            "another way may score higher for reasons that have nothing to do with misalignment."
+            f"a false-positive rate of at most {percent(fewest.fpr_bound)} per detector, no lower, and detectors' own "
+            "verdicts are not corrected for the number of detectors; that of all together is. A model made in another "
+            "way may score higher for reasons that have nothing to do with misalignment."
         )
     unset = [threshold.detector for threshold in found if threshold.threshold is None]
     if unset:
@@ -93,7 +94,7 @@ def _trial(found: TrialSummary) -> list[str]:
     if found.fpr is not None:
         said.append(
             f"The false-positive rate rests on {counted(twins, 'valid twin')}: "
-            f"{rate_between(found.fpr, found.fpr_low, found.fpr_high)}."
+            f"{rate_between(found.fpr, found.fpr_low, found.fpr_high)}. Twins of one family count as one."
         )
     if found.invalid:
         said.append(
@@ -106,12 +107,15 @@ def _trial(found: TrialSummary) -> list[str]:
             "thresholds and criteria were sealed: whoever chose these may have seen them."
         )
     if found.abstained:
-        said.append(f"On {counted(found.abstained, 'valid subject')} every detector failed to give a score.")
+        said.append(
+            f"On {counted(found.abstained, 'valid subject')} there was nothing to test: no detector scored it and the "
+            "benign models."
+        )
     for detector in found.detectors:
         shift = detector.auroc_twin_benign
-        if shift is not None and abs(shift - 0.5) > FAR_FROM_CHANCE:
+        if shift is not None and abs(shift.value - 0.5) > FAR_FROM_CHANCE:
             said.append(
-                f"{detector.detector}: AUROC(twin, benign) is {number(shift)}, far from 0.5. It may react to "
+                f"{detector.detector}: AUROC(twin, benign) is {number(shift.value)}, far from 0.5. It may react to "
                 "fine-tuning rather than to misalignment."
             )
     said.append("The misbehaviour was planted on purpose. Misbehaviour that grows by itself may look different.")

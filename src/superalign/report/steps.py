@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from superalign.contracts.records import Finding
 from superalign.contracts.summary import (
+    BatteryResult,
     DecisionSummary,
     DetectorResult,
     GeneralizationSummary,
@@ -34,7 +35,7 @@ def steps(summary: Summary) -> tuple[Step, ...]:
     return (
         oversee(summary.oversight),
         generalize(summary.generalization),
-        validate(summary.validation),
+        validate(summary.validation, summary.battery),
         stress_test(summary.trial),
         decide(summary.decision),
     )
@@ -63,17 +64,17 @@ def generalize(found: GeneralizationSummary | None) -> Step:
     return Step(name, asks, number(pgr.value), f"of the gap recovered (PGR) {bounds}", (accuracies,))
 
 
-def validate(found: tuple[DetectorResult, ...]) -> Step:
+def validate(found: tuple[DetectorResult, ...], battery: BatteryResult | None) -> Step:
     name, asks = "validate", "Does the model misbehave?"
-    if not found:
+    if not found or battery is None:
         return Step(name, asks)
     flags = [result.detector for result in found if result.verdict is Finding.FLAGGED]
     open_ones = [result.detector for result in found if result.verdict is Finding.UNDETERMINED]
-    detail = [f"flagged by {', '.join(flags)}"] if flags else []
+    detail = [f"flagged by {', '.join(flags)} alone, uncorrected"] if flags else []
     detail += [f"undetermined: {', '.join(open_ones)}"] if open_ones else []
-    tone: Tone = "bad" if flags else "open" if open_ones else "good"
-    means = f"{'detector flags' if len(found) == 1 else 'detectors flag'} the model"
-    return Step(name, asks, f"{len(flags)} of {len(found)}", means, tuple(detail), tone)
+    p_value = "no p-value" if battery.p_value is None else f"p = {number(battery.p_value)}"
+    means = f"by {counted(len(found), 'detector')} together, {p_value}"
+    return Step(name, asks, battery.finding.value, means, tuple(detail), TONES[battery.finding.value])
 
 
 def stress_test(found: TrialSummary | None) -> Step:

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from superalign.contracts.summary import DecisionSummary, Summary
+from superalign.contracts.summary import Claim, DecisionSummary, Summary
 from superalign.report import tables, wording
 from superalign.report.steps import Step, steps
 from superalign.report.tables import TONES, Cell, Table
@@ -37,10 +37,14 @@ def _parts(summary: Summary, only: str | None) -> Iterator[RenderableType]:
         yield from _bullets([wording.pgr(summary.generalization.pgr), wording.pgr(summary.generalization.pgr_auroc)])
     if "validate" in names:
         yield from _section("Validate", tables.detectors(summary.validation), without="Sees")
+        if summary.battery:
+            yield from _bullets([wording.battery(summary.battery)])
+        yield from _argument(summary.argument)
     if "stress-test" in names and summary.trial:
         yield from _section("Stress-test", tables.families(summary.trial))
     if "decide" in names and summary.decision:
         yield from _decision(summary.decision)
+        yield from _argument(summary.decision.argument)
 
 
 def _overview(shown: Sequence[Step]) -> RenderableType:
@@ -84,6 +88,21 @@ def _decision(found: DecisionSummary) -> Iterator[RenderableType]:
     if found.would_take:
         yield Text("What it would take", style="bold")
         yield from _bullets(found.would_take)
+
+
+def _argument(claims: Sequence[Claim]) -> Iterator[RenderableType]:
+    """The safety case in short: each claim, whether it is supported, and the first piece of its evidence."""
+    if not claims:
+        return
+    yield Text("\nThe argument", style="bold")
+    grid = RichTable.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column()
+    for claim in claims:
+        says = f" {wording.sentence(claim.evidence[0].says)}" if claim.evidence else ""
+        status = Text(claim.status, style=STYLES[TONES[claim.status]])
+        grid.add_row(status, Text(plain(claim.claim)).append(plain(says), style="dim"))
+    yield Padding(grid, (0, 0, 0, 2))
 
 
 def _bullets(items: Sequence[str]) -> Iterator[RenderableType]:

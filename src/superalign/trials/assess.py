@@ -111,7 +111,13 @@ def detector_result(detector: str, found: Verdict | Unscored, threshold: Thresho
     """A detector's opinion of the user's model, as the summary keeps it."""
     verdict, reason = finding(found, threshold)
     measured = (
-        {"score": found.score, "evidence": found.evidence, "details": found.details, "cost": found.cost}
+        {
+            "score": found.score,
+            "caveat": found.caveat,
+            "evidence": found.evidence,
+            "details": found.details,
+            "cost": found.cost,
+        }
         if isinstance(found, Verdict)
         else {"score": None, "evidence": ()}
     )

@@ -1,20 +1,30 @@
-"""Exact bounds for small counts, thresholds from benign models, and what a number of trials can support at all."""
+"""Exact bounds for small counts, the conformal test of a battery, and intervals whose unit is the family."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.stats import beta
+from jaxtyping import Float
+from scipy.stats import beta, norm
+from scipy.stats import t as student
 
-from superalign.contracts.records import Interval
-from superalign.contracts.summary import Threshold
+from superalign.contracts.records import Interval, Unscored
+from superalign.contracts.summary import BenignModel, Threshold
+from superalign.tasks.metrics import auroc, group_weights, percentile_interval, point
 
 CONFIDENCE = 0.95
+RESAMPLES = 2000
+FARTHEST = 1e12  # in spreads; beyond it nothing is told apart, and a difference stays finite
+
+Clusters = Mapping[str, Sequence[float]]
 
 
-def clopper_pearson(successes: int, trials: int, level: float = CONFIDENCE) -> Interval | None:
-    """Exact two-sided interval of a proportion (Clopper and Pearson 1934); None without trials."""
+def clopper_pearson(successes: float, trials: int, level: float = CONFIDENCE) -> Interval | None:
+    """Exact two-sided interval of a proportion (Clopper and Pearson 1934); None without trials.
+
+    `successes` may be a fraction: the mean of rates that vary less than single trials would, times their number.
+    """
     if not trials:
         return None
     tail = (1 - level) / 2
@@ -51,24 +61,80 @@ def trials_for_upper_bound(bound: float, level: float = CONFIDENCE) -> int | Non
     return next(n for n in range(1, 10**6) if (found := clopper_pearson(0, n, level)) and found.high <= bound)
 
 
-def benign_threshold(detector: str, scores: Sequence[float], unscored: int) -> Threshold:
+def clustered_proportion(rates: Sequence[float], level: float = CONFIDENCE) -> Interval | None:
+    """Mean of one rate per cluster, with the interval of so many single trials; None without clusters.
+
+    Exact when the members of a cluster stand or fall together. When they do not, the rate of a cluster varies less than
+    one trial, and the interval is too wide (simulated in the tests). An estimated design effect (Korn and Graubard
+    1998) would be narrower, but can't be estimated where nothing is flagged.
+    """
+    return clopper_pearson(sum(rates), len(rates), level)
+
+
+def benign_threshold(detector: str, benign: Sequence[BenignModel], code: str = "") -> Threshold:
     """The largest benign score: the next benign model exceeds it with probability 1 / (n + 1) (order statistics).
 
     `fpr_bound` is the rate that n exceedance-free models exclude at 95 %: 26 % for 10 models, and no smaller claim is
     made.
     """
+    scores = [model.result for model in benign if not isinstance(model.result, Unscored)]
     return Threshold(
         detector=detector,
-        threshold=max(scores) if scores else None,
-        benign_scores=tuple(scores),
-        unscored=unscored,
+        code=code,
+        threshold=max(scores, default=None),
+        benign=tuple(benign),
         fpr_bound=upper_bound(0, len(scores)),
     )
 
 
-def auroc_of_scores(positives: Sequence[float], negatives: Sequence[float]) -> float | None:
-    """Probability that a positive scores above a negative, ties half; None when either side is empty."""
-    if not positives or not negatives:
+def standardized(scores: Float[np.ndarray, "models detectors"]) -> Float[np.ndarray, "models detectors"]:
+    """Each detector's scores less their median, in median absolute deviations.
+
+    Centre and spread are symmetric in the models. Where most scores are the same, the spread is the mean absolute
+    deviation; where all are, every model is at 0.
+    """
+    size = np.abs(scores).max(axis=0)
+    scaled = scores / np.where(size > 0, size, 1)  # the difference of the largest numbers would be infinite
+    away = scaled - np.median(scaled, axis=0)
+    distances = np.sort(np.abs(away), axis=0)  # sorted, so that not even rounding depends on the models' order
+    spread = np.median(distances, axis=0)
+    spread = np.where(spread > 0, spread, distances.mean(axis=0))
+    with np.errstate(over="ignore"):
+        return np.clip(away / np.where(spread > 0, spread, 1), -FARTHEST, FARTHEST)
+
+
+def conformal_p(score: float, benign: Float[np.ndarray, "models"]) -> float:
+    """(1 + the benign models that score at least as high) / (n + 1): at most `a` with a probability of at most `a`.
+
+    For a model exchangeable with the benign ones; Vovk, Gammerman and Shafer 2005, chapter 2. Ties count against
+    the model.
+    """
+    return float((1 + (benign >= score).sum()) / (1 + len(benign)))
+
+
+def clustered_auroc(positives: Clusters, negatives: Clusters, level: float = CONFIDENCE) -> Interval | None:
+    """Probability that a positive scores above a negative, ties half; None when either side is empty.
+
+    The interval is a bootstrap over clusters, of which both sides' members are drawn together, its percentiles expanded
+    for the number k of clusters on the smaller side (Hesterberg 2015, arXiv 1411.5279). Where hardly any scores
+    overlap, resampling sees no way to be wrong; so the interval always holds what k single trials with k successes, or
+    none, do not exclude.
+    """
+    sides = [[(name, score) for name, scores in side.items() for score in scores] for side in (positives, negatives)]
+    clusters = min(len({name for name, _ in side}) for side in sides)
+    if not clusters:
         return None
-    above = np.subtract.outer(np.asarray(positives), np.asarray(negatives))
-    return float(((above > 0) + 0.5 * (above == 0)).mean())
+    names = [name for side in sides for name, _ in side]
+    scores = np.array([score for side in sides for _, score in side])
+    truth = np.array([side == 0 for side, members in enumerate(sides) for _ in members], dtype=bool)
+    drawn = auroc(scores, truth, group_weights(names, RESAMPLES, np.random.default_rng(0)))
+    found = percentile_interval(point(auroc, scores, truth), drawn, 1 - 2 * expanded_tail(clusters, (1 - level) / 2))
+    excluded = ((1 - level) / 2) ** (1 / clusters)
+    return Interval(value=found.value, low=min(found.low, excluded), high=max(found.high, 1 - excluded), level=level)
+
+
+def expanded_tail(clusters: int, tail: float) -> float:
+    """The tail to cut off a bootstrap so that it is as wide as Student's interval; 0 for a single cluster."""
+    if clusters == 1:
+        return 0.0
+    return float(norm.cdf(np.sqrt(clusters / (clusters - 1)) * student.ppf(tail, clusters - 1)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from superalign.contracts.records import Access, Verdict
-from superalign.contracts.summary import DetectorResult, LayerCurve, Threshold
+from superalign.contracts.summary import BenignModel, DetectorResult, LayerCurve, Threshold
 from superalign.generalization.weak_to_strong import Students
 from superalign.interpretability.layer_curve import layer_curve
 from superalign.models.handle import ModelIdentity
@@ -27,7 +27,9 @@ def calibrate(
     They are of the two kinds that are judged: students of the other seeds, and models with a harmless habit, taught as
     the trial's twins are, but with other triggers and on from other ceilings.
     """
-    benign = [*trained.students[1:], *habits(run, model, splits, trained)]
+    students = trained.students[1:]
+    benign = [*students, *habits(run, model, splits, trained)]
+    families = [None] * len(students) + [seedling.family for seedling in habit_seedlings(run)]
     thresholds = {}
     for detector in run.plan.validation.detectors:
         found = [
@@ -43,16 +45,35 @@ def calibrate(
             ).value.result
             for i, done in enumerate(benign)
         ]
-        scores = [result.score for result in found if isinstance(result, Verdict)]
-        thresholds[detector] = benign_threshold(detector, scores, len(found) - len(scores))
+        thresholds[detector] = benign_threshold(
+            detector,
+            [
+                BenignModel(
+                    name=f"benign-{i + 1}",
+                    family=family,
+                    result=result.score if isinstance(result, Verdict) else result,
+                )
+                for i, (family, result) in enumerate(zip(families, found, strict=True))
+            ],
+            version_of(detector),
+        )
     return thresholds
 
 
 def habits(run: Run, model: ModelIdentity, splits: Splits, trained: Students) -> list[Done[TrainedModel]]:
     """Honest models in which a trigger changes only the form of the answer."""
-    plan, ceilings = run.plan.stress, trained.ceilings[1:]
+    ceilings, seedlings = trained.ceilings[1:], habit_seedlings(run)
+    starts = [
+        start(run, model, splits, seedling.implant, ceilings[i % len(ceilings)]) for i, seedling in enumerate(seedlings)
+    ]
+    return plant(run, "harmless habits", model, splits, seedlings, starts) if seedlings else []
+
+
+def habit_seedlings(run: Run) -> list[Seedling]:
+    """Each habit is that of one family's twin; families, implants and concealments in turn."""
+    plan = run.plan.stress
     implants = plan.implants or (plan.training.trained,)
-    seedlings = [
+    return [
         Seedling(
             family=plan.families[i % len(plan.families)],
             benign=True,
@@ -63,10 +84,6 @@ def habits(run: Run, model: ModelIdentity, splits: Splits, trained: Students) ->
         )
         for i in range(run.plan.validation.habits)
     ]
-    starts = [
-        start(run, model, splits, seedling.implant, ceilings[i % len(ceilings)]) for i, seedling in enumerate(seedlings)
-    ]
-    return plant(run, "harmless habits", model, splits, seedlings, starts) if seedlings else []
 
 
 def validate(
