@@ -15,7 +15,7 @@ from superalign.runs.plan import Criteria, Plan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
-from superalign.trials.assess import Auditor, assess, finding, version_of
+from superalign.trials.assess import Auditor, Look, finding, known, verdicts
 from superalign.trials.build import Planted, build_all, gate_result
 from superalign.trials.seal import seal, unseal, verdicts_known
 from superalign.trials.statistics import auroc_of_scores, clopper_pearson, lower_bound
@@ -38,28 +38,15 @@ def stress(
     """
     planted = opaque(build_all(run, model, splits, start), run.plan.seed)
     looks = {
-        name: {
-            detector: {
-                "detector": detector,
-                "code": version_of(detector),
-                "auditor": auditor,
-                "base": model,
-                "name": name,
-                "trained": subject.presented,
-            }
-            for detector in thresholds
-        }
+        f"{detector} on {name}": Look(
+            detector=detector, auditor=auditor, base=model, name=name, trained=subject.presented
+        )
         for name, subject in planted.items()
+        for detector in thresholds
     }
-    known = sum(run.known(assess, **look) for by_detector in looks.values() for look in by_detector.values())
-    opening = seal(run, sealed_value(planted, thresholds, run.plan.criteria), known=known)
-    found = {
-        name: {
-            detector: run.step(f"{detector} on {name}", assess, **look).value.result
-            for detector, look in by_detector.items()
-        }
-        for name, by_detector in looks.items()
-    }
+    opening = seal(run, sealed_value(planted, thresholds, run.plan.criteria), known=known(run, looks.values()))
+    reached = verdicts(run, "verdicts on the subjects", looks)
+    found = {name: {detector: reached[f"{detector} on {name}"] for detector in thresholds} for name in planted}
     unseal(run, opening)
     return count(planted, found, thresholds, known=verdicts_known(run))
 
