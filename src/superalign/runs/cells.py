@@ -39,9 +39,10 @@ class Cell(Generic[Value]):
 
 
 class Task(Record):
-    """A cell as it goes to a worker; `folder` is that of the run."""
+    """A cell as it goes to a worker; `folder` is that of the run, `time_limit` in seconds."""
 
     folder: Path
+    time_limit: float
     key: str
     label: str
     function: str
@@ -75,7 +76,7 @@ class Outcome(Record):
     fault: Fault | None = None
 
 
-def task_for(cell: Cell[Any], key: str, folder: Path) -> Task:
+def task_for(cell: Cell[Any], key: str, folder: Path, time_limit: float) -> Task:
     """The task that computes `cell`. TypeError when an argument is not what the function declares."""
     name, adapters = function_name(cell.function), argument_types(cell.function)
     for module in (cell.function.__module__, *cell.parts):
@@ -94,7 +95,15 @@ def task_for(cell: Cell[Any], key: str, folder: Path) -> Task:
         raise TypeError(f"{name} declares no type for {error}, which another process is to be given.") from None
     except PydanticSerializationError as error:
         raise TypeError(f"An argument of {name} is not of the type that it declares: {error}") from None
-    return Task(folder=folder, key=key, label=cell.label, function=name, parts=cell.parts, arguments=arguments)
+    return Task(
+        folder=folder,
+        time_limit=time_limit,
+        key=key,
+        label=cell.label,
+        function=name,
+        parts=cell.parts,
+        arguments=arguments,
+    )
 
 
 def restored(task: Task) -> tuple[Callable[..., Record], dict[str, Any]]:

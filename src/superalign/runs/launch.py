@@ -37,7 +37,7 @@ class Executor(Protocol):
 
     places: int
 
-    def submit(self, task: Task, time_limit: float) -> Future[Outcome]: ...
+    def submit(self, task: Task) -> Future[Outcome]: ...
 
     def close(self) -> None: ...
 
@@ -70,7 +70,7 @@ def check_address(launch: Launch) -> None:
         )
 
 
-def outcomes(tasks: Iterable[Task], executor: Executor, time_limit: float) -> Iterator[Outcome]:
+def outcomes(tasks: Iterable[Task], executor: Executor) -> Iterator[Outcome]:
     """How each task ended, in the order in which they did. No more are taken from `tasks` than keep `executor` busy."""
     ended: SimpleQueue[Future[Outcome]] = SimpleQueue()
     running = 0
@@ -78,7 +78,7 @@ def outcomes(tasks: Iterable[Task], executor: Executor, time_limit: float) -> It
         if running == executor.places:
             yield ended.get().result()
             running -= 1
-        executor.submit(task, time_limit).add_done_callback(ended.put)
+        executor.submit(task).add_done_callback(ended.put)
         running += 1
     for _ in range(running):
         yield ended.get().result()
@@ -95,8 +95,8 @@ class LocalWorkers:
             self._idle.put(supervisor)
         self._threads = ThreadPoolExecutor(jobs, thread_name_prefix="supervisor")
 
-    def submit(self, task: Task, time_limit: float) -> Future[Outcome]:
-        return self._threads.submit(self._computed, task, time_limit)
+    def submit(self, task: Task) -> Future[Outcome]:
+        return self._threads.submit(self._computed, task)
 
     def close(self) -> None:
         """End all workers, whatever they are at."""
@@ -106,10 +106,10 @@ class LocalWorkers:
         for supervisor in self._supervisors:
             supervisor.close()
 
-    def _computed(self, task: Task, time_limit: float) -> Outcome:
+    def _computed(self, task: Task) -> Outcome:
         supervisor = self._idle.get()
         try:
-            return supervisor.computed(task, time_limit)
+            return supervisor.computed(task)
         finally:
             self._idle.put(supervisor)
 

@@ -44,7 +44,7 @@ class RayCluster:
         self._ray = ray
         self._compute = ray.remote(num_cpus=1, max_retries=LOST_NODES - 1)(computed_on_node)
 
-    def submit(self, task: Task, time_limit: float) -> Future[Outcome]:
+    def submit(self, task: Task) -> Future[Outcome]:
         outcome: Future[Outcome] = Future()
 
         def keep(answer: Future[str]) -> None:
@@ -53,7 +53,7 @@ class RayCluster:
             except BaseException as error:
                 outcome.set_exception(error)
 
-        self._compute.remote(task.model_dump_json(), time_limit, os.getcwd()).future().add_done_callback(keep)
+        self._compute.remote(task.model_dump_json(), os.getcwd()).future().add_done_callback(keep)
         return outcome
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ class RayCluster:
             ) from None
 
 
-def computed_on_node(line: str, time_limit: float, directory: str) -> str:
+def computed_on_node(line: str, directory: str) -> str:
     """The `Outcome` of the `Task` in `line`, as JSON. Runs on a node; `directory` is where the run's process works."""
     task = Task.model_validate_json(line)
     try:
@@ -86,7 +86,7 @@ def computed_on_node(line: str, time_limit: float, directory: str) -> str:
         os.chdir(directory)  # paths in the plan may be relative
         if not (task.folder / "steps").is_dir():
             raise not_shared(task, str(task.folder))
-        return supervisor(task.folder).computed(task, time_limit).model_dump_json()
+        return supervisor(task.folder).computed(task).model_dump_json()
     except RunError as error:
         return Outcome(key=task.key, fault=fault_of(error, "")).model_dump_json()
 

@@ -179,8 +179,8 @@ class Run:
         self._executor = self._executor or executor(self._launch, self.folder)
         began = time.monotonic()
         self._display.start(label)
-        tasks = (task_for(cell, key, self.folder) for key, cell in cells.items())
-        for number, outcome in enumerate(outcomes(tasks, self._executor, time_limit), start=1):
+        tasks = (task_for(cell, key, self.folder, time_limit) for key, cell in cells.items())
+        for number, outcome in enumerate(outcomes(tasks, self._executor), start=1):
             self._take(outcome, cells[outcome.key], otherwise)
             self._display.advance(number, len(cells))
         self._steps.remove_leftovers()  # of workers that died

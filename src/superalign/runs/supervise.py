@@ -38,17 +38,17 @@ class Supervisor:
         self._unread = b""
         self._starting, self._stopped = Lock(), False
 
-    def computed(self, task: Task, time_limit: float) -> Outcome:
-        """How `task` ended: lost if it took more than `time_limit` seconds, or if its worker died of it time and again.
+    def computed(self, task: Task) -> Outcome:
+        """How `task` ended: lost if it took longer than its time limit, or if its worker died of it time and again.
 
         RunError when no worker can be started.
         """
         began, lost = time.monotonic(), ""
         for _ in range(ATTEMPTS):
             try:
-                return Outcome(key=task.key, fault=self._reply(task, time_limit).fault)
+                return Outcome(key=task.key, fault=self._reply(task).fault)
             except TimeoutError:
-                lost = f"took longer than {time_limit:g} s"
+                lost = f"took longer than {task.time_limit:g} s"
                 break
             except WorkerDied as death:
                 lost = f"{death}, {ATTEMPTS} times in a row"
@@ -65,13 +65,13 @@ class Supervisor:
         self.stop()
         self._end()
 
-    def _reply(self, task: Task, time_limit: float) -> Reply:
+    def _reply(self, task: Task) -> Reply:
         try:
             if self._process is None or self._process.poll() is not None:
                 self._start()
             self._send(task.model_dump_json().encode() + b"\n")
             reply = self._read(SECONDS_TO_START)
-            return self._read(time_limit) if reply.kind == "started" else reply
+            return self._read(task.time_limit) if reply.kind == "started" else reply
         except BaseException:
             self._end()
             raise

@@ -6,10 +6,9 @@ ends when its stdin closes, whatever it is at.
 
 from __future__ import annotations
 
-import ctypes
+import faulthandler
 import os
 import signal
-import sys
 import threading
 import traceback
 from queue import SimpleQueue
@@ -19,12 +18,12 @@ from superalign.runs.cells import Reply, Task, fault_of, restored
 from superalign.runs.disk import disk_errors
 from superalign.runs.store import StepStore
 
-DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
+SECONDS_OF_GRACE = 5.0  # after a time limit, before a worker that nobody has ended ends itself
 
 
 def main() -> None:
     """Compute what comes, until nothing can come any more."""
-    end_with_parent()
+    faulthandler.enable()  # what brings the process down shows in the log
     replies, tasks = taken_pipes()
     say(replies, Reply(kind="ready"))
     while True:
@@ -36,10 +35,14 @@ def computed(task: Task, replies: TextIO) -> Reply:
     try:
         function, arguments = restored(task)
         say(replies, Reply(kind="started"))
+        # Code that hangs without letting go of the interpreter keeps the thread that reads stdin from running.
+        faulthandler.dump_traceback_later(task.time_limit + SECONDS_OF_GRACE, exit=True)
         with disk_errors(task.folder):
             StepStore(task.folder).compute(task.key, task.label, function, arguments)
     except Exception as error:
         return Reply(kind="fault", fault=fault_of(error, traceback.format_exc()))
+    finally:
+        faulthandler.cancel_dump_traceback_later()
     return Reply(kind="done")
 
 
@@ -60,12 +63,6 @@ def taken_pipes() -> tuple[TextIO, SimpleQueue[bytes]]:
 
     threading.Thread(target=read, daemon=True).start()
     return replies, tasks
-
-
-def end_with_parent() -> None:
-    """Where the system offers it, also when code that never lets go of the interpreter keeps `read` from running."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(DEATH_OF_PARENT, signal.SIGKILL)
 
 
 def say(replies: TextIO, reply: Reply) -> None:
