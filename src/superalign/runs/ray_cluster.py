@@ -7,16 +7,19 @@ and a cell that takes its process down would take the open models with it.
 from __future__ import annotations
 
 import os
+import socket
 from concurrent.futures import Future
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from superalign.contracts.errors import InputError, RunError
 from superalign.runs.cells import Outcome, Task, fault_of
 from superalign.runs.supervise import Supervisor
 
 LOST_NODES = 3  # of a cell, one after another; then the cell is to blame
+SECONDS_TO_ANSWER = 10.0
 TASKS_PER_PROCESSOR = 2  # so that no node waits while the ledger is written
 
 
@@ -33,10 +36,11 @@ class RayCluster:
         import ray
 
         try:
-            ray.init(address=address, log_to_driver=False, ignore_reinit_error=True)
-        except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+            check_answers(address)
+            ray.init(address=address, log_to_driver=False)
+        except (OSError, RuntimeError, ValueError) as error:
             raise RunError(
-                f"No Ray cluster answers: {' '.join(str(error).split())[:200]}",
+                f"No Ray cluster answers: {' '.join(str(error).split())[:200]}.",
                 where=f"--on {address}",
                 fix="Start one with `ray start --head`, and give the address that it prints.",
             ) from None
@@ -75,6 +79,14 @@ class RayCluster:
                 f"The Ray cluster could not compute {task.label!r}: {' '.join(str(error).split())[-300:]}",
                 fix="See that all nodes run and have the same superalign; the same command goes on where it was.",
             ) from None
+
+
+def check_answers(address: str) -> None:
+    """OSError when nothing listens at `address`, ValueError when it is none. Ray itself tries for many minutes."""
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    if parts.hostname is None or parts.port is None:
+        raise ValueError("the address has no host or no port")
+    socket.create_connection((parts.hostname, parts.port), timeout=SECONDS_TO_ANSWER).close()
 
 
 def computed_on_node(line: str, directory: str) -> str:
