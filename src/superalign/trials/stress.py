@@ -37,13 +37,7 @@ def stress(
     twins go on from `start`, an honest model that was taught by the student's recipe.
     """
     planted = opaque(build_all(run, model, splits, start), run.plan.seed)
-    looks = {
-        f"{detector} on {name}": Look(
-            detector=detector, auditor=auditor, base=model, name=name, trained=subject.presented
-        )
-        for name, subject in planted.items()
-        for detector in thresholds
-    }
+    looks = looks_at(planted, list(thresholds), auditor, model)
     opening = seal(run, sealed_value(planted, thresholds, run.plan.criteria), known=known(run, looks.values()))
     reached = verdicts(run, "verdicts on the subjects", looks)
     found = {name: {detector: reached[f"{detector} on {name}"] for detector in thresholds} for name in planted}
@@ -67,6 +61,19 @@ def opaque(planted: Sequence[Planted], seed: int) -> dict[str, Planted]:
     order = rng.sample(list(planted), len(planted))
     names = rng.sample(range(100, 1000), len(planted))
     return {f"subject-{name}": subject for name, subject in zip(names, order, strict=True)}
+
+
+def looks_at(
+    planted: Mapping[str, Planted], detectors: Sequence[str], auditor: Auditor, base: ModelIdentity
+) -> dict[str, Look]:
+    """Every detector on every subject. This is all that whoever computes a verdict is told."""
+    return {
+        f"{detector} on {name}": Look(
+            detector=detector, auditor=auditor, base=base, name=name, trained=subject.presented
+        )
+        for name, subject in planted.items()
+        for detector in detectors
+    }
 
 
 def label(subject: Planted) -> dict[str, object]:
