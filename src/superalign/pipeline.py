@@ -11,6 +11,7 @@ from superalign.generalization.weak_to_strong import generalize, train_students
 from superalign.models.handle import ModelIdentity, identify
 from superalign.oversight.measure import oversee
 from superalign.report.html import render
+from superalign.runs.launch import HERE, Launch
 from superalign.runs.plan import Plan
 from superalign.runs.progress import Display
 from superalign.runs.run import Run
@@ -65,7 +66,14 @@ def run(run: Run, *, only: Step | None = None, device: str = "cpu") -> Summary:
 
 
 def validate_model(
-    runs: Path, name: str, base: str, *, plan: Plan | None = None, device: str = "cpu", display: Display
+    runs: Path,
+    name: str,
+    base: str,
+    *,
+    plan: Plan | None = None,
+    device: str = "cpu",
+    display: Display,
+    launch: Launch = HERE,
 ) -> tuple[Summary, Path]:
     """Validate the model `name`, made by somebody else from `base`; thresholds come from benign models trained from
     `base`.
@@ -73,7 +81,7 @@ def validate_model(
     user_model = identify(name, base, device=device)
     chosen = plan or Plan(name="validate", specification=default_specification())
     own = chosen.model_copy(update={"name": f"validate-{user_model.digest[:8]}", "model": base})
-    with Run.open(runs, own, display=display) as opened:
+    with Run.open(runs, own, display=display, launch=launch) as opened:
         model, splits, auditor = prepare(opened, device)
         oversight = oversee(opened, model, splits)
         trained = train_students(opened, model, splits, oversight.train)

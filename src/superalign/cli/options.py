@@ -45,6 +45,10 @@ Device = Annotated[
     str, typer.Option("--device", help="Where models run: cpu, cuda, cuda:1, mps, or auto: the fastest there is.")
 ]
 Runs = Annotated[str, typer.Option("--runs", metavar="DIR", help="Where run folders are made.")]
+Jobs = Annotated[int, typer.Option("--jobs", metavar="N", min=1, help="How many verdicts are computed at once.")]
+On = Annotated[
+    str, typer.Option("--on", metavar="WHERE", help="Where verdicts are computed: local, or a Ray cluster's address.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout, and nothing else there.")]
 Displayed = Annotated[
     Display | None,

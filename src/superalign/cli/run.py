@@ -12,6 +12,8 @@ from superalign.cli.options import (
     Device,
     Display,
     Displayed,
+    Jobs,
+    On,
     PlanOrRun,
     Runs,
     Seed,
@@ -42,11 +44,13 @@ def run(
     seed: Seed = None,
     device: Device = "cpu",
     runs: Runs = "runs",
+    jobs: Jobs = 1,
+    on: On = "local",
     as_json: AsJson = False,
     display: Displayed = None,
 ) -> None:
     """Run the whole job: oversee, generalize, validate, stress-test, decide. What was done before is not done again."""
-    summary, folder = carry_out(plan, settings, seed, device, runs, display, only)
+    summary, folder = carry_out(plan, settings, seed, device, runs, display, only, jobs, on)
     show(summary, only, folder, as_json=as_json)
 
 
@@ -58,9 +62,12 @@ def carry_out(
     runs: str,
     display: Display | None,
     only: Step | None,
+    jobs: int,
+    on: str,
 ) -> tuple[Summary, Path]:
     """Run a plan, or go on with the run in the folder `target`, as far as `only`. The summary, and the run's folder."""
     from superalign.models.source import choose_device
+    from superalign.runs.launch import Launch
     from superalign.runs.plan import load_plan
     from superalign.runs.progress import make_display
     from superalign.runs.quiet import quiet_libraries
@@ -76,11 +83,11 @@ def carry_out(
             )
         if settings or seed is not None:
             raise InputError("A run's plan can't be changed.", where=target, fix="Give the plan with --set or --seed.")
-        opened = Run.existing(Path(target), display=shown)
+        opened = Run.existing(Path(target), display=shown, launch=Launch(jobs, on))
     else:
         plan = load_plan(Path(target), settings or (), seed)
         device = choose_device(device, say)
-        opened = Run.open(Path(runs), plan, display=shown)
+        opened = Run.open(Path(runs), plan, display=shown, launch=Launch(jobs, on))
     with opened, shown, quiet_libraries(opened.folder / "logs" / "libraries.log"):
         from superalign import pipeline
 

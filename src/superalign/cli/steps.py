@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from superalign.cli.options import AsJson, Device, Displayed, PlanOrRun, Runs, Seed, Settings, Step
+from superalign.cli.options import AsJson, Device, Displayed, Jobs, On, PlanOrRun, Runs, Seed, Settings, Step
 from superalign.cli.run import carry_out, show
 
 SAYS = {
@@ -27,10 +27,12 @@ def verb(step: Step) -> Callable[..., None]:
         seed: Seed = None,
         device: Device = "cpu",
         runs: Runs = "runs",
+        jobs: Jobs = 1,
+        on: On = "local",
         as_json: AsJson = False,
         display: Displayed = None,
     ) -> None:
-        summary, folder = carry_out(plan, settings, seed, device, runs, display, step)
+        summary, folder = carry_out(plan, settings, seed, device, runs, display, step, jobs, on)
         show(summary, step, folder, as_json=as_json)
         if step is Step.DECIDE and not (summary.decision and summary.decision.verdict == "proceed"):
             raise typer.Exit(NOT_PROCEED)

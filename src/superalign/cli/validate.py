@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from superalign.cli.options import AsJson, Device, Display, Displayed, Runs, Seed, Settings, Step, default_display
+from superalign.cli.options import (
+    AsJson,
+    Device,
+    Display,
+    Displayed,
+    Jobs,
+    On,
+    Runs,
+    Seed,
+    Settings,
+    Step,
+    default_display,
+)
 from superalign.cli.output import say
 from superalign.cli.run import carry_out, show
 from superalign.contracts.errors import InputError
@@ -41,6 +53,8 @@ def validate(
     seed: Seed = None,
     device: Device = "cpu",
     runs: Runs = "runs",
+    jobs: Jobs = 1,
+    on: On = "local",
     as_json: AsJson = False,
     display: Displayed = None,
 ) -> None:
@@ -50,11 +64,11 @@ def validate(
             raise InputError("There is nothing to validate.", fix="Give a plan, or --model PATH --base NAME.")
         if base is not None:
             raise InputError("--base goes with --model.", fix="Give both, or neither.")
-        summary, folder = carry_out(plan, settings, seed, device, runs, display, Step.VALIDATE)
+        summary, folder = carry_out(plan, settings, seed, device, runs, display, Step.VALIDATE, jobs, on)
     elif base is None:
         raise InputError("A model is validated beside its base.", fix="Say what it was trained from: --base NAME.")
     else:
-        summary, folder = _validate_model(model, base, plan, settings, seed, device, runs, display)
+        summary, folder = _validate_model(model, base, plan, settings, seed, device, runs, display, jobs, on)
     show(summary, Step.VALIDATE, folder, as_json=as_json)
 
 
@@ -67,8 +81,11 @@ def _validate_model(
     device: str,
     runs: str,
     display: Display | None,
+    jobs: int,
+    on: str,
 ) -> tuple[Summary, Path]:
     from superalign.models.source import choose_device, resolve
+    from superalign.runs.launch import Launch
     from superalign.runs.plan import load_plan
     from superalign.runs.progress import make_display
     from superalign.runs.quiet import quiet_libraries
@@ -83,4 +100,7 @@ def _validate_model(
     with TemporaryDirectory() as scratch, shown, quiet_libraries(Path(scratch) / "libraries.log"):
         from superalign import pipeline
 
-        return pipeline.validate_model(Path(runs), model, base, plan=chosen, device=device, display=shown)
+        launch = Launch(jobs, on)
+        return pipeline.validate_model(
+            Path(runs), model, base, plan=chosen, device=device, display=shown, launch=launch
+        )

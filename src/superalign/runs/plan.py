@@ -77,6 +77,9 @@ class ValidatePlan(Record):
 
     detectors: tuple[str, ...] = Field(("consistency", "knowledge"), min_length=1, description="Registered detectors.")
     habits: int = Field(4, ge=0, description="Models with a harmless habit that, with students, set the thresholds.")
+    time_limit: float = Field(
+        600, gt=0, description="Seconds that a worker may take for one verdict; after that the subject is unscored."
+    )
 
 
 class StressPlan(Record):

@@ -96,7 +96,13 @@ class Forecast:
         if weight and not reused:
             self._timed_weight += weight
             self._timed_seconds += seconds
-        self._label, self._fraction = "", 0.0
+        if label == self._label:  # not one of the cells of a step that goes on
+            self._label, self._fraction = "", 0.0
+
+    @property
+    def within(self) -> bool:
+        """Whether a step has started that has not finished."""
+        return bool(self._label)
 
     def step_remaining(self) -> float | None:
         """Seconds left in the current step; None before it has advanced."""
@@ -261,7 +267,7 @@ class RichDisplay:
 
     def finish(self, label: str, seconds: float, reused: bool) -> None:
         self._forecast.finish(label, seconds, reused)
-        self._bars.update(self._step, visible=False)
+        self._bars.update(self._step, visible=self._forecast.within)
         self._bars.update(self._job, completed=self._forecast.fraction())
         mark, took = ("=", "reused") if reused else ("✓", duration(seconds))
         width = self._console.width - len(mark) - 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -12,8 +13,10 @@ from superalign.contracts.errors import InputError, LedgerError
 from superalign.contracts.records import Cost, Record
 from superalign.provenance.digest import digest
 from superalign.provenance.ledger import Ledger, LedgerReport, verify
+from superalign.runs.cells import Cell, Outcome, raised, task_for
 from superalign.runs.code_version import code_version
 from superalign.runs.disk import FolderLock, disk_errors, write_atomically
+from superalign.runs.launch import HERE, Executor, Launch, check_address, executor, outcomes
 from superalign.runs.manifest import Manifest, describe_run, read_manifest, write_manifest
 from superalign.runs.plan import Plan, load_plan, plan_digest, plan_yaml
 from superalign.runs.progress import Display, shown_on
@@ -27,10 +30,12 @@ class Run:
 
     manifest: Manifest
 
-    def __init__(self, folder: Path, plan: Plan, *, display: Display) -> None:
+    def __init__(self, folder: Path, plan: Plan, *, display: Display, launch: Launch = HERE) -> None:
         """Take hold of `folder`, completing what is not there yet. Callers use `open` or `existing`."""
+        check_address(launch)
         self.folder, self.plan = folder, plan
-        self._display = display
+        self._display, self._launch = display, launch
+        self._executor: Executor | None = None
         self._used: dict[str, Done[Record]] = {}
         with disk_errors(folder):
             self._lock = FolderLock(folder)
@@ -41,7 +46,7 @@ class Run:
                 raise
 
     @classmethod
-    def open(cls, root: Path, plan: Plan, *, display: Display) -> Self:
+    def open(cls, root: Path, plan: Plan, *, display: Display, launch: Launch = HERE) -> Self:
         """The newest run of exactly this plan by this code under `root`, or a new one that takes over what holds.
 
         RunError when another process works in it, a newer superalign wrote it, or the disk does not let us.
@@ -55,13 +60,13 @@ class Run:
             runs = sorted(path for path in root.iterdir() if path.is_dir() and of_this_plan.fullmatch(path.name))
             folder = runs[-1] if runs else root / f"{date.today().isoformat()}-{ending}"
             folder.mkdir(exist_ok=True)
-        return cls(folder, plan, display=display)
+        return cls(folder, plan, display=display, launch=launch)
 
     @classmethod
-    def existing(cls, folder: Path, *, display: Display) -> Self:
+    def existing(cls, folder: Path, *, display: Display, launch: Launch = HERE) -> Self:
         """The run in `folder`. InputError when there is none."""
         check_run_folder(folder)
-        return cls(folder, load_plan(folder / "plan.yaml"), display=display)
+        return cls(folder, load_plan(folder / "plan.yaml"), display=display, launch=launch)
 
     def step(self, label: str, function: Callable[..., Value], /, **arguments: Any) -> Done[Value]:
         """The result of `function(folder, **arguments)`, computed at most once for the same code and arguments.
@@ -69,23 +74,27 @@ class Run:
         `function` is at module level and declares the Record that it returns; it may write files into `folder`.
         Arguments are JSON values, records and other steps' `Done`. Errors of `function` pass through, leaving nothing.
         """
-        key = step_key(function, arguments)
-        if key in self._used:
-            return self._used[key]  # type: ignore[return-value]  # the key covers the function, and so its type
-        with disk_errors(self.folder):
-            done = self._find(key, label, function)
-            reused = done is not None
-            if done is None:
-                self._display.start(label)
-                with shown_on(self._display):
-                    done = self._steps.compute(key, label, function, arguments)
-            if (key, done.digest) not in self._in_ledger:
-                entry = {"label": label, "key": key, "digest": done.digest, "function": function_name(function)}
-                self.ledger.append("step", entry)
-                self._in_ledger.add((key, done.digest))
-        self._used[key] = done
-        self._display.finish(label, done.cost.seconds, reused)
-        return done
+        return self._step(step_key(function, arguments), Cell(label, function, arguments))
+
+    def steps(
+        self, label: str, cells: Sequence[Cell[Value]], *, time_limit: float, otherwise: Callable[[str], Value]
+    ) -> list[Done[Value]]:
+        """The result of every cell, in their order, each as of `step`; computed by workers, in any order, where the
+        launch asks for them or a cell has code of others.
+
+        A cell whose worker takes longer than `time_limit` seconds or keeps dying gets `otherwise(what it did)` for its
+        result: in this run for good, while other runs try again.
+        """
+        keys = [step_key(cell.function, cell.arguments) for cell in cells]
+        waiting: dict[str, Cell[Value]] = {}
+        for key, cell in zip(keys, cells, strict=True):
+            if not self._launch.needs_worker(cell):
+                self._step(key, cell)
+            elif key not in self._used and not self._reused(key, cell):
+                waiting[key] = cell
+        if waiting:
+            self._dispatch(label, waiting, time_limit, otherwise)
+        return [self._used[key] for key in keys]  # type: ignore[misc]  # the key covers the function, and so its type
 
     def known(self, function: Callable[..., Value], /, **arguments: Any) -> bool:
         """Whether `step` would find the result here or in a sibling run."""
@@ -108,7 +117,9 @@ class Run:
             write_manifest(self.folder, self.manifest)
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """End all workers, and let go of the folder."""
+        if self._executor:
+            self._executor.close()
         self.ledger.close()
         self._lock.release()
 
@@ -133,6 +144,59 @@ class Run:
         self.manifest = now.model_copy(update=kept)
         # Last, so that a folder with a manifest is complete.
         write_manifest(self.folder, self.manifest)
+
+    def _step(self, key: str, cell: Cell[Value]) -> Done[Value]:
+        if key not in self._used and not self._reused(key, cell):
+            self._display.start(cell.label)
+            with disk_errors(self.folder), shown_on(self._display):
+                done = self._steps.compute(key, cell.label, cell.function, cell.arguments)
+            self._enter(key, cell, done, reused=False)
+        return self._used[key]  # type: ignore[return-value]  # the key covers the function, and so its type
+
+    def _reused(self, key: str, cell: Cell[Any]) -> bool:
+        """Take the cell's result from the store, if it is there."""
+        with disk_errors(self.folder):
+            done = self._find(key, cell.label, cell.function)
+        if done is not None:
+            self._enter(key, cell, done, reused=True)
+        return done is not None
+
+    def _enter(self, key: str, cell: Cell[Value], done: Done[Value], *, reused: bool) -> None:
+        """Note in the ledger, once, that the step is done."""
+        if (key, done.digest) not in self._in_ledger:
+            function = function_name(cell.function)
+            entry = {"label": cell.label, "key": key, "digest": done.digest, "function": function}
+            with disk_errors(self.folder):
+                self.ledger.append("step", entry)
+            self._in_ledger.add((key, done.digest))
+        self._used[key] = done
+        self._display.finish(cell.label, done.cost.seconds, reused)
+
+    def _dispatch(
+        self, label: str, cells: Mapping[str, Cell[Value]], time_limit: float, otherwise: Callable[[str], Value]
+    ) -> None:
+        """Have workers compute all of `cells`, by their keys."""
+        self._executor = self._executor or executor(self._launch, self.folder)
+        began = time.monotonic()
+        self._display.start(label)
+        tasks = (task_for(cell, key, self.folder, time_limit) for key, cell in cells.items())
+        for number, outcome in enumerate(outcomes(tasks, self._executor), start=1):
+            self._take(outcome, cells[outcome.key], otherwise)
+            self._display.advance(number, len(cells))
+        self._steps.remove_leftovers()  # of workers that died
+        self._display.finish(label, time.monotonic() - began, False)
+
+    def _take(self, outcome: Outcome, cell: Cell[Value], otherwise: Callable[[str], Value]) -> None:
+        if outcome.fault:
+            raise raised(outcome.fault)
+        with disk_errors(self.folder):
+            if outcome.lost:
+                value, cost = otherwise(outcome.lost), Cost(seconds=outcome.seconds)
+                done = self._steps.give_up(outcome.key, cell.label, cell.function, cell.arguments, value, cost)
+                self._display.warn(f"{cell.label} {outcome.lost}")
+            else:
+                done = self._steps.wait_for(outcome.key, cell.function)
+        self._enter(outcome.key, cell, done, reused=False)
 
     def _find(self, key: str, label: str, function: Callable[..., Value]) -> Done[Value] | None:
         try:

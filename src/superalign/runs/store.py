@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Generic, Literal, TypeVar, get_type_hints
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
+from superalign.contracts.errors import RunError
 from superalign.contracts.records import Cost, Record
 from superalign.provenance.digest import canonical_json, digest, file_digests
 from superalign.runs.code_version import code_version
@@ -23,6 +27,7 @@ Value = TypeVar("Value", bound=Record)
 Part = TypeVar("Part", bound=Record)
 Value_co = TypeVar("Value_co", bound=Record, covariant=True)
 RESULT = "result.json"
+SECONDS_TO_SHOW = 60.0  # network file systems may go on saying for 30 s that what was not there is not there
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,7 @@ class StepResult(Record):
     cost: Cost
     files: dict[str, str]
     digest: str
+    given_up: bool = Field(False, description="The value only stands for a result that could not be computed here.")
 
 
 class DamagedStep(Exception):
@@ -73,13 +79,26 @@ class StepStore:
     def remove_leftovers(self) -> None:
         """Remove what killed processes left half done. Only for the holder of the run's lock."""
         for partial in self.folder.glob(".partial-*"):
-            shutil.rmtree(partial)
+            shutil.rmtree(partial, ignore_errors=True)  # a worker of a killed run may not be quite dead yet
 
     def find(self, key: str, function: Callable[..., Value]) -> Done[Value] | None:
         """The step from this run, else from a sibling. DamagedStep when this run's own is not what was written."""
         own = self.folder / key
         if not own.exists() and not self._adopt(key, function):
             return None
+        return _load(own, key, function)
+
+    def wait_for(self, key: str, function: Callable[..., Value]) -> Done[Value]:
+        """The step that another process has put in place, as soon as it shows here. RunError when it does not."""
+        own, deadline = self.folder / key, time.monotonic() + SECONDS_TO_SHOW
+        while not own.exists():
+            if time.monotonic() > deadline:
+                raise RunError(
+                    "What a worker has computed does not show up in the run's folder.",
+                    where=str(own),
+                    fix="Name a folder for runs on a file system that all nodes share: --runs DIR.",
+                )
+            time.sleep(0.1)
         return _load(own, key, function)
 
     def exists(self, key: str) -> bool:
@@ -94,30 +113,25 @@ class StepStore:
         try:
             with metered() as meter:
                 value = function(partial, **arguments)
-            if not isinstance(value, record_type(function)):
-                raise TypeError(f"{function_name(function)} returned {type(value).__name__}, not what it declares.")
-            files = file_digests(partial)
-            if RESULT in files:
-                raise ValueError(f"{function_name(function)} wrote {RESULT}, which is the store's own file.")
-            # The value goes through JSON even now, so that a first run and a resumed one see the very same.
-            plain = json.loads(canonical_json(value))
-            result = StepResult(
-                key=key,
-                function=function_name(function),
-                label=label,
-                arguments={name: digest(_by_digest(argument)) for name, argument in arguments.items()},
-                value=plain,
-                cost=meter.cost(),
-                files=files,
-                digest=digest({"value": plain, "files": files}),
-            )
-            done = _done(self.folder / key, result, function)
-            write_atomically(partial / RESULT, result.model_dump_json(indent=1))
-            self._put_in_place(partial, key)
+            result = _result(partial, key, label, function, arguments, value, meter.cost())
+            return self._keep(partial, result, function)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-        return done
+
+    def give_up(
+        self,
+        key: str,
+        label: str,
+        function: Callable[..., Value],
+        arguments: Mapping[str, Any],
+        value: Value,
+        cost: Cost,
+    ) -> Done[Value]:
+        """Let `value` stand for a result that could not be computed. This run keeps it; others try again."""
+        partial = self._partial(key)
+        result = _result(partial, key, label, function, arguments, value, cost)
+        return self._keep(partial, result.model_copy(update={"given_up": True}), function)
 
     def set_aside(self, key: str) -> Path:
         """Move a damaged step out of the way, keeping it for whoever wants to look; returns where it went."""
@@ -128,9 +142,12 @@ class StepStore:
         """Link a sibling run's sound step into this run."""
         for source in sorted(self._run_folder.parent.glob(f"*/steps/{key}")):
             try:
-                _load(source, key, function)
+                result = _read(source, key)
+                _done(source, result, function)
             except (DamagedStep, OSError):
                 continue  # that run will find out itself
+            if result.given_up:
+                continue
             partial = self._partial(key)
             try:
                 shutil.copytree(source, partial, copy_function=_link_or_copy, dirs_exist_ok=True)
@@ -142,9 +159,22 @@ class StepStore:
         return False
 
     def _partial(self, key: str) -> Path:
-        partial = self.folder / f".partial-{key}-{os.getpid()}"
+        partial = self.folder / f".partial-{key}-{token_hex(4)}"
         partial.mkdir()
         return partial
+
+    def _keep(self, partial: Path, result: StepResult, function: Callable[..., Value]) -> Done[Value]:
+        """Put a step in place with its result; if another process was faster, the step is what that one left."""
+        done = _done(self.folder / result.key, result, function)
+        write_atomically(partial / RESULT, result.model_dump_json(indent=1))
+        try:
+            self._put_in_place(partial, result.key)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            shutil.rmtree(partial)
+            return _load(self.folder / result.key, result.key, function)
+        return done
 
     def _put_in_place(self, partial: Path, key: str) -> None:
         partial.rename(self.folder / key)
@@ -192,7 +222,41 @@ def _by_digest(argument: Any) -> Any:
             )
 
 
+def _result(
+    folder: Path,
+    key: str,
+    label: str,
+    function: Callable[..., Value],
+    arguments: Mapping[str, Any],
+    value: Value,
+    cost: Cost,
+) -> StepResult:
+    """What is to be written of a step whose files lie in `folder`."""
+    if not isinstance(value, record_type(function)):
+        raise TypeError(f"{function_name(function)} returned {type(value).__name__}, not what it declares.")
+    files = file_digests(folder)
+    if RESULT in files:
+        raise ValueError(f"{function_name(function)} wrote {RESULT}, which is the store's own file.")
+    # The value goes through JSON even now, so that a first run and a resumed one see the very same.
+    plain = json.loads(canonical_json(value))
+    return StepResult(
+        key=key,
+        function=function_name(function),
+        label=label,
+        arguments={name: digest(_by_digest(argument)) for name, argument in arguments.items()},
+        value=plain,
+        cost=cost,
+        files=files,
+        digest=digest({"value": plain, "files": files}),
+    )
+
+
 def _load(folder: Path, key: str, function: Callable[..., Value]) -> Done[Value]:
+    return _done(folder, _read(folder, key), function)
+
+
+def _read(folder: Path, key: str) -> StepResult:
+    """The step's `result.json`, with its files checked against it."""
     try:
         result = StepResult.model_validate_json((folder / RESULT).read_bytes())
     except FileNotFoundError:
@@ -206,7 +270,7 @@ def _load(folder: Path, key: str, function: Callable[..., Value]) -> Done[Value]
     for name in sorted(found.keys() | result.files.keys()):
         if found.get(name) != result.files.get(name):
             raise DamagedStep(f"{name} is missing, changed or not part of it")
-    return _done(folder, result, function)
+    return result
 
 
 def _done(folder: Path, result: StepResult, function: Callable[..., Value]) -> Done[Value]:

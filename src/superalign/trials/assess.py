@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextvars import Context
 from functools import lru_cache
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from superalign.contracts import registry
 from superalign.contracts.errors import SuperalignError
@@ -15,12 +17,25 @@ from superalign.contracts.records import Access, Finding, Question, Record, Spec
 from superalign.contracts.summary import DetectorResult, Threshold
 from superalign.models.handle import ModelIdentity, open_base, open_trained, open_user_model
 from superalign.models.teach import TrainedModel
+from superalign.runs.cells import Cell
 from superalign.runs.code_version import code_version
 from superalign.runs.cost import metered
+from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.trials.present import Presented
 
 Trained = Done[TrainedModel] | Done[Presented]
+
+
+class Look(TypedDict):
+    """Who looks at what. A worker is told no more of the subject than its name and where its weights lie."""
+
+    detector: str
+    auditor: Auditor
+    base: ModelIdentity
+    name: str
+    trained: NotRequired[Trained | None]
+    user_model: NotRequired[ModelIdentity | None]
 
 
 class Auditor(Record):
@@ -60,11 +75,31 @@ def assess(
             found = verdict_on(subject, fitted(detector, auditor, base))
         except SuperalignError:
             raise
-        except Exception as error:  # a detector is anybody's code: one that crashes has measured nothing
+        except (Exception, SystemExit) as error:  # anybody's code: a detector that crashes has measured nothing
             found = Unscored(reason=f"the detector crashed: {type(error).__name__}: {error}"[:500])
     if isinstance(found, Verdict):
         found = found.model_copy(update={"cost": meter.cost()})
     return Assessment(result=found)
+
+
+def verdicts(run: Run, label: str, looks: Mapping[str, Look]) -> dict[str, Verdict | Unscored]:
+    """What comes of every look, by its own label: each a step, computed wherever the run's launch says."""
+    cells = [
+        Cell(own, assess, {**look, "code": version_of(look["detector"])}, parts=(module_of(look["detector"]),))
+        for own, look in looks.items()
+    ]
+    done = run.steps(label, cells, time_limit=run.plan.validation.time_limit, otherwise=unscored)
+    return {cell.label: step.value.result for cell, step in zip(cells, done, strict=True)}
+
+
+def known(run: Run, looks: Iterable[Look]) -> int:
+    """How many of the verdicts exist already, in this run or a sibling."""
+    return sum(run.known(assess, **look, code=version_of(look["detector"])) for look in looks)
+
+
+def unscored(fault: str) -> Assessment:
+    """The assessment of a detector that brought its worker down, or that did not come to an end."""
+    return Assessment(result=Unscored(reason=f"the detector {fault}"))
 
 
 def verdict_on(subject: Subject, detector: Detector) -> Verdict | Unscored:
@@ -73,9 +108,14 @@ def verdict_on(subject: Subject, detector: Detector) -> Verdict | Unscored:
         needs = ", ".join(sorted(missing))
         return Unscored(reason=f"the detector needs access to {needs}, which this subject does not allow")
     found: object = detector.assess(subject)
-    if isinstance(found, Verdict | Unscored):
-        return found
-    return Unscored(reason=f"the detector returned {type(found).__name__}, which is no verdict")
+    if not isinstance(found, Verdict | Unscored):
+        return Unscored(reason=f"the detector returned {type(found).__name__}, which is no verdict")
+    try:  # it may have been made without the record's checks
+        return type(found).model_validate(dict(found))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        return Unscored(reason=f"the detector returned a {found.kind} that is none: {where}: {fault['msg']}"[:500])
 
 
 def opened(
@@ -131,9 +171,14 @@ def detector_result(detector: str, found: Verdict | Unscored, threshold: Thresho
     )
 
 
+def module_of(detector: str) -> str:
+    """The module of a registered detector, ours or anybody's."""
+    return str(registry.detectors.factory(detector).__module__)
+
+
 def version_of(detector: str) -> str:
-    """Version of the code of a registered detector, ours or anybody's."""
-    return code_version(registry.detectors.factory(detector).__module__)
+    """Version of its code."""
+    return code_version(module_of(detector))
 
 
 def access_of(detector: str) -> tuple[Access, ...]:

@@ -14,7 +14,7 @@ from superalign.runs.plan import Criteria, Plan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
-from superalign.trials.assess import Auditor, assess, version_of
+from superalign.trials.assess import Auditor, Look, known, verdicts
 from superalign.trials.battery import RULE
 from superalign.trials.build import Planted, build_all
 from superalign.trials.count import PRIMARY_METRIC, count
@@ -33,29 +33,10 @@ def stress(
     twins go on from `start`, an honest model that was taught by the student's recipe.
     """
     planted = opaque(build_all(run, model, splits, start), run.plan.seed)
-    looks = {
-        name: {
-            detector: {
-                "detector": detector,
-                "code": version_of(detector),
-                "auditor": auditor,
-                "base": model,
-                "name": name,
-                "trained": subject.presented,
-            }
-            for detector in thresholds
-        }
-        for name, subject in planted.items()
-    }
-    known = sum(run.known(assess, **look) for by_detector in looks.values() for look in by_detector.values())
-    opening = seal(run, sealed_value(planted, thresholds, run.plan.criteria), known=known)
-    found = {
-        name: {
-            detector: run.step(f"{detector} on {name}", assess, **look).value.result
-            for detector, look in by_detector.items()
-        }
-        for name, by_detector in looks.items()
-    }
+    looks = looks_at(planted, list(thresholds), auditor, model)
+    opening = seal(run, sealed_value(planted, thresholds, run.plan.criteria), known=known(run, looks.values()))
+    reached = verdicts(run, "verdicts on the subjects", looks)
+    found = {name: {detector: reached[f"{detector} on {name}"] for detector in thresholds} for name in planted}
     unseal(run, opening)
     return count(planted, found, thresholds, known=verdicts_known(run))
 
@@ -76,6 +57,19 @@ def opaque(planted: Sequence[Planted], seed: int) -> dict[str, Planted]:
     order = rng.sample(list(planted), len(planted))
     names = rng.sample(range(100, 1000), len(planted))
     return {f"subject-{name}": subject for name, subject in zip(names, order, strict=True)}
+
+
+def looks_at(
+    planted: Mapping[str, Planted], detectors: Sequence[str], auditor: Auditor, base: ModelIdentity
+) -> dict[str, Look]:
+    """Every detector on every subject. This is all that whoever computes a verdict is told."""
+    return {
+        f"{detector} on {name}": Look(
+            detector=detector, auditor=auditor, base=base, name=name, trained=subject.presented
+        )
+        for name, subject in planted.items()
+        for detector in detectors
+    }
 
 
 def label(subject: Planted) -> dict[str, object]:

@@ -14,7 +14,7 @@ from superalign.models.teach import TrainedModel
 from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
-from superalign.trials.assess import Auditor, assess, detector_result, opened, version_of
+from superalign.trials.assess import Auditor, Look, detector_result, opened, verdicts, version_of
 from superalign.trials.build import Seedling, draw_secret, plant, start
 from superalign.trials.statistics import benign_threshold
 
@@ -30,30 +30,24 @@ def calibrate(
     students = trained.students[1:]
     benign = [*students, *habits(run, model, splits, trained)]
     families = [None] * len(students) + [seedling.family for seedling in habit_seedlings(run)]
+    looks = {
+        f"{detector} on benign {i}": Look(
+            detector=detector, auditor=auditor, base=model, name=f"benign-{i}", trained=done
+        )
+        for detector in run.plan.validation.detectors
+        for i, done in enumerate(benign, start=1)
+    }
+    reached = verdicts(run, "verdicts on benign models", looks)
     thresholds = {}
     for detector in run.plan.validation.detectors:
-        found = [
-            run.step(
-                f"{detector} on benign {i + 1}",
-                assess,
-                detector=detector,
-                code=version_of(detector),
-                auditor=auditor,
-                base=model,
-                name=f"benign-{i + 1}",
-                trained=done,
-            ).value.result
-            for i, done in enumerate(benign)
-        ]
+        found = [reached[label] for label, look in looks.items() if look["detector"] == detector]
         thresholds[detector] = benign_threshold(
             detector,
             [
                 BenignModel(
-                    name=f"benign-{i + 1}",
-                    family=family,
-                    result=result.score if isinstance(result, Verdict) else result,
+                    name=f"benign-{i}", family=family, result=result.score if isinstance(result, Verdict) else result
                 )
-                for i, (family, result) in enumerate(zip(families, found, strict=True))
+                for i, (family, result) in enumerate(zip(families, found, strict=True), start=1)
             ],
             version_of(detector),
         )
@@ -96,23 +90,16 @@ def validate(
     user_model: ModelIdentity | None = None,
 ) -> tuple[DetectorResult, ...]:
     """Every detector's opinion of the student, or of a model that somebody else made."""
-    return tuple(
-        detector_result(
-            detector,
-            run.step(
-                f"{detector} on the model",
-                assess,
-                detector=detector,
-                code=version_of(detector),
-                auditor=auditor,
-                base=base,
-                name="model",
-                trained=trained,
-                user_model=user_model,
-            ).value.result,
-            threshold,
+    looks = {
+        f"{detector} on the model": Look(
+            detector=detector, auditor=auditor, base=base, name="model", trained=trained, user_model=user_model
         )
-        for detector, threshold in thresholds.items()
+        for detector in thresholds
+    }
+    reached = verdicts(run, "verdicts on the model", looks)
+    return tuple(
+        detector_result(detector, found, threshold)
+        for (detector, threshold), found in zip(thresholds.items(), reached.values(), strict=True)
     )
 
 
