@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from superalign.contracts.records import Unscored, Verdict
 from superalign.contracts.registry import detectors, organisms, overseers, tasks
 from superalign.contracts.summary import Summary
 from superalign.generalization.weak_to_strong import generalize, train_students
 from superalign.models.handle import ModelIdentity, identify
 from superalign.oversight.measure import oversee
+from superalign.provenance.commit import Opening
 from superalign.report.html import render
 from superalign.runs.launch import HERE, Launch
 from superalign.runs.plan import Plan
@@ -23,10 +25,12 @@ from superalign.trials.battery import judge_model
 from superalign.trials.build import build_all, honest_model
 from superalign.trials.card import OrganismCard, export
 from superalign.trials.decide import decide
-from superalign.trials.stress import check_groups, stress
+from superalign.trials.seal import check_unspent
+from superalign.trials.stress import check_groups, run_trial, seal_trial, stress, unseal_trial
 from superalign.trials.validate import calibrate, curve, validate
 
 Step = Literal["oversee", "generalize", "validate", "stress", "decide"]
+Stage = Literal["seal", "run", "unseal"]
 
 
 def run(run: Run, *, only: Step | None = None, device: str = "cpu") -> Summary:
@@ -96,6 +100,22 @@ def validate_model(
             "argument": argue_beside(results, battery, trial_beside(runs, thresholds)),
         }
         return publish(opened, summary(opened, parts, model=name)), opened.folder
+
+
+def trial(run: Run, stage: Stage, *, device: str = "cpu") -> Summary | dict[str, Verdict | Unscored] | Opening:
+    """One stage of the plan's sealed trial, with what it needs: the seal's opening, the verdicts by look, or a summary
+    with the trial counted. SealError when the trial is spent, or is to be opened before all verdicts are reached.
+    """
+    check_unspent(run)
+    model, splits, auditor = prepare(run, device)
+    trained = train_students(run, model, splits, oversee(run, model, splits).train)
+    thresholds = calibrate(run, model, splits, auditor, trained)
+    sealed = seal_trial(run, model, splits, auditor, thresholds, trained.ceilings[0])
+    if stage == "seal":
+        return sealed.opening
+    if stage == "run":
+        return run_trial(run, sealed)
+    return summary(run, {"thresholds": tuple(thresholds.values()), "trial": unseal_trial(run, sealed)})
 
 
 def build_organism(runs: Path, plan: Plan, out: Path, *, device: str = "cpu", display: Display) -> list[OrganismCard]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +28,7 @@ from superalign.contracts.errors import InputError
 
 if TYPE_CHECKING:
     from superalign.contracts.summary import Summary
+    from superalign.runs.run import Run
 
 EXAMPLES = """Examples:
 
@@ -66,6 +69,24 @@ def carry_out(
     on: str,
 ) -> tuple[Summary, Path]:
     """Run a plan, or go on with the run in the folder `target`, as far as `only`. The summary, and the run's folder."""
+    with opened_run(target, settings, seed, device, runs, display, jobs, on) as (opened, chosen):
+        from superalign import pipeline
+
+        return pipeline.run(opened, only=only.value if only else None, device=chosen), opened.folder
+
+
+@contextmanager
+def opened_run(
+    target: str,
+    settings: list[str] | None,
+    seed: int | None,
+    device: str,
+    runs: str,
+    display: Display | None,
+    jobs: int,
+    on: str,
+) -> Iterator[tuple[Run, str]]:
+    """The run of the plan `target`, or the one in that folder, and the device to work on."""
     from superalign.models.source import choose_device
     from superalign.runs.launch import Launch
     from superalign.runs.plan import load_plan
@@ -89,9 +110,7 @@ def carry_out(
         device = choose_device(device, say)
         opened = Run.open(Path(runs), plan, display=shown, launch=Launch(jobs, on))
     with opened, shown, quiet_libraries(opened.folder / "logs" / "libraries.log"):
-        from superalign import pipeline
-
-        return pipeline.run(opened, only=only.value if only else None, device=device), opened.folder
+        yield opened, device
 
 
 def show(summary: Summary, only: Step | None, folder: Path, *, as_json: bool) -> None:

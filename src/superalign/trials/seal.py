@@ -68,6 +68,16 @@ def unseal(run: Run, opening: Opening) -> None:
         run.ledger.append("unseal", {"commitment": opening.commitment, "salt": opening.salt, "value": opening.value})
 
 
+def check_unspent(run: Run) -> None:
+    """SealError when the run's trial was opened: whoever saw its labels can't be blind to them again."""
+    if run.ledger.entries("unseal"):
+        raise SealError(
+            "The trial was unsealed, and is spent.",
+            where=str(run.folder),
+            fix=f"To see it: superalign report {run.folder}. For another, run the plan with another --seed.",
+        )
+
+
 def read_seal(run: Run) -> Opening:
     """The opening that was written before. SealError when the file was damaged."""
     path = run.folder / SEAL_FILE

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
-from superalign.contracts.errors import PlanError
+from superalign.contracts.errors import PlanError, SealError
+from superalign.contracts.records import Unscored, Verdict
 from superalign.contracts.summary import Threshold, TrialSummary
 from superalign.models.handle import ModelIdentity
 from superalign.models.teach import TrainedModel
+from superalign.provenance.commit import Opening
 from superalign.runs.plan import Criteria, Plan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
@@ -21,24 +23,66 @@ from superalign.trials.count import PRIMARY_METRIC, count
 from superalign.trials.seal import seal, unseal, verdicts_known
 
 
+@dataclass(frozen=True)
+class Sealed:
+    """A trial to which the run is committed: the subjects under opaque names, and what is to be looked at."""
+
+    planted: Mapping[str, Planted]
+    looks: Mapping[str, Look]
+    thresholds: Mapping[str, Threshold]
+    opening: Opening
+
+
 def stress(
     run: Run,
     model: ModelIdentity,
     splits: Splits,
     auditor: Auditor,
     thresholds: Mapping[str, Threshold],
-    start: Done[TrainedModel],
+    honest: Done[TrainedModel],
 ) -> TrialSummary:
     """The whole trial, at most once per run folder; a killed one goes on under the seal that it has. Organisms and
-    twins go on from `start`, an honest model that was taught by the student's recipe.
+    twins go on from `honest`, a model that was taught by the student's recipe.
     """
-    planted = opaque(build_all(run, model, splits, start), run.plan.seed)
+    sealed = seal_trial(run, model, splits, auditor, thresholds, honest)
+    run_trial(run, sealed)
+    return unseal_trial(run, sealed)
+
+
+def seal_trial(
+    run: Run,
+    model: ModelIdentity,
+    splits: Splits,
+    auditor: Auditor,
+    thresholds: Mapping[str, Threshold],
+    honest: Done[TrainedModel],
+) -> Sealed:
+    """Build the subjects, and commit to all that is known before the first verdict."""
+    planted = opaque(build_all(run, model, splits, honest), run.plan.seed)
     looks = looks_at(planted, list(thresholds), auditor, model)
     opening = seal(run, sealed_value(planted, thresholds, run.plan.criteria), known=known(run, looks.values()))
-    reached = verdicts(run, "verdicts on the subjects", looks)
-    found = {name: {detector: reached[f"{detector} on {name}"] for detector in thresholds} for name in planted}
-    unseal(run, opening)
-    return count(planted, found, thresholds, known=verdicts_known(run))
+    return Sealed(planted, looks, thresholds, opening)
+
+
+def run_trial(run: Run, sealed: Sealed) -> dict[str, Verdict | Unscored]:
+    """Every detector's verdict on every subject, by the look's label; nothing is said of what the subjects are."""
+    return verdicts(run, "verdicts on the subjects", sealed.looks)
+
+
+def unseal_trial(run: Run, sealed: Sealed) -> TrialSummary:
+    """Open the seal, and only then join labels and verdicts. SealError while a verdict is missing."""
+    if missing := len(sealed.looks) - known(run, sealed.looks.values()):
+        raise SealError(
+            f"{missing} of {len(sealed.looks)} verdicts have not been reached: the seal is not to be opened before.",
+            where=str(run.folder),
+            fix=f"Reach them first: superalign trial run {run.folder}",
+        )
+    reached = run_trial(run, sealed)
+    found = {
+        name: {detector: reached[f"{detector} on {name}"] for detector in sealed.thresholds} for name in sealed.planted
+    }
+    unseal(run, sealed.opening)
+    return count(sealed.planted, found, sealed.thresholds, known=verdicts_known(run))
 
 
 def check_groups(plan: Plan) -> None:
