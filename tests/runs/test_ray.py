@@ -120,23 +120,19 @@ def test_a_node_that_does_not_see_the_run_says_so(
         run.folder = folder
 
 
-def test_no_cluster_answers(cell_job: ModuleType, tmp_path: Path) -> None:
-    pytest.importorskip("ray")
-    launch = Launch(on="127.0.0.1:1")
-    with (
-        Run.open(tmp_path, cell_job.make_plan(), display=NoDisplay(), launch=launch) as run,
-        pytest.raises(RunError, match=r"No Ray cluster answers.*ray start --head"),
-    ):
-        run.steps("one", cell_job.squares(1), time_limit=60, otherwise=cell_job.lost)
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "ray://:1", "a:b"])
+def test_no_cluster_answers(
+    cell_job: ModuleType, tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said before anything is trained."""
+    monkeypatch.setattr(ray_cluster, "find_spec", lambda _: object())
+    with pytest.raises(RunError, match=r"No Ray cluster answers.*ray start --head"):
+        Run.open(tmp_path, cell_job.make_plan(), display=NoDisplay(), launch=Launch(on=address))
 
 
 def test_without_ray_the_error_says_what_to_install(
     cell_job: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_cluster, "find_spec", lambda _: None)
-    launch = Launch(on="ray://127.0.0.1:1")
-    with (
-        Run.open(tmp_path, cell_job.make_plan(), display=NoDisplay(), launch=launch) as run,
-        pytest.raises(InputError, match=r"superalign\[ray\]"),
-    ):
-        run.steps("one", cell_job.squares(1), time_limit=60, otherwise=cell_job.lost)
+    with pytest.raises(InputError, match=r"superalign\[ray\]"):
+        Run.open(tmp_path, cell_job.make_plan(), display=NoDisplay(), launch=Launch(on="ray://127.0.0.1:1"))

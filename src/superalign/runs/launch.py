@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from superalign.contracts.errors import InputError
 from superalign.runs.cells import Cell, Outcome, Task
+from superalign.runs.ray_cluster import RayCluster, check_cluster
 from superalign.runs.supervise import Supervisor
 
 LOCAL = "local"
@@ -43,31 +44,31 @@ class Executor(Protocol):
 
 
 def executor(launch: Launch, run_folder: Path) -> Executor:
-    """What computes cells as `launch` says. InputError when it names no place, or Ray is not installed; RunError when
-    no cluster answers.
-    """
+    """What computes cells as `launch` says. RunError when no cluster answers."""
     if launch.on == LOCAL:
         return LocalWorkers(launch.jobs, run_folder / "logs" / "workers.log")
-    check_address(launch)
-    from superalign.runs.ray_cluster import RayCluster
-
     return RayCluster(launch.on)
 
 
-def check_address(launch: Launch) -> None:
-    """InputError when `launch` is neither for this machine nor for a cluster."""
-    if launch.on != LOCAL and ":" not in launch.on:
+def check(launch: Launch) -> None:
+    """Before hours of training: InputError when `launch` is neither for this machine nor for a cluster, or Ray is not
+    installed; RunError when no cluster answers.
+    """
+    if launch.on == LOCAL:
+        return
+    if ":" not in launch.on:
         raise InputError(
             f"Nothing can be computed on {launch.on!r}.",
             where="--on",
             fix="Give `local`, or the address of a Ray cluster: ray://HOST:PORT or HOST:PORT.",
         )
-    if launch.on != LOCAL and launch.jobs != 1:
+    if launch.jobs != 1:
         raise InputError(
             "A Ray cluster computes as many verdicts at once as it has processors.",
             where="--jobs",
             fix="Leave --jobs out, or give it with `--on local`.",
         )
+    check_cluster(launch.on)
 
 
 def outcomes(tasks: Iterable[Task], executor: Executor) -> Iterator[Outcome]:

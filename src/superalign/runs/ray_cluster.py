@@ -27,23 +27,14 @@ class RayCluster:
     """The cluster at `address`: ray://HOST:PORT from outside of it, HOST:PORT on one of its nodes."""
 
     def __init__(self, address: str) -> None:
-        """InputError when Ray is not installed here, RunError when nothing answers."""
-        if find_spec("ray") is None:
-            raise InputError(
-                "Cells on a cluster need Ray, which is not installed.", fix="pip install 'superalign[ray]'"
-            )
+        """RunError when it lets nobody in."""
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when ray is imported
         import ray
 
         try:
-            check_answers(address)
             ray.init(address=address, log_to_driver=False)
         except (OSError, RuntimeError, ValueError) as error:
-            raise RunError(
-                f"No Ray cluster answers: {' '.join(str(error).split())[:200]}.",
-                where=f"--on {address}",
-                fix="Start one with `ray start --head`, and give the address that it prints.",
-            ) from None
+            raise no_answer(address, error) from None
         self.places = TASKS_PER_PROCESSOR * max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._ray = ray
         self._compute = ray.remote(num_cpus=1, max_retries=LOST_NODES - 1)(computed_on_node)
@@ -81,12 +72,27 @@ class RayCluster:
             ) from None
 
 
-def check_answers(address: str) -> None:
-    """OSError when nothing listens at `address`, ValueError when it is none. Ray itself tries for many minutes."""
-    parts = urlsplit(address if "//" in address else f"//{address}")
-    if parts.hostname is None or parts.port is None:
-        raise ValueError("the address has no host or no port")
-    socket.create_connection((parts.hostname, parts.port), timeout=SECONDS_TO_ANSWER).close()
+def check_cluster(address: str) -> None:
+    """InputError when Ray is not installed here, RunError when nothing listens at `address`: Ray itself would try for
+    many minutes.
+    """
+    if find_spec("ray") is None:
+        raise InputError("A cluster is reached by Ray, which is not installed.", fix="pip install 'superalign[ray]'")
+    try:
+        parts = urlsplit(address if "//" in address else f"//{address}")
+        if parts.hostname is None or parts.port is None:
+            raise ValueError("the address has no host or no port")
+        socket.create_connection((parts.hostname, parts.port), timeout=SECONDS_TO_ANSWER).close()
+    except (OSError, ValueError) as error:
+        raise no_answer(address, error) from None
+
+
+def no_answer(address: str, error: Exception) -> RunError:
+    return RunError(
+        f"No Ray cluster answers: {' '.join(str(error).split())[:200]}.",
+        where=f"--on {address}",
+        fix="Start one with `ray start --head`, and give the address that it prints.",
+    )
 
 
 def computed_on_node(line: str, directory: str) -> str:

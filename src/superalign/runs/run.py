@@ -16,7 +16,7 @@ from superalign.provenance.ledger import Ledger, LedgerReport, verify
 from superalign.runs.cells import Cell, Outcome, raised, task_for
 from superalign.runs.code_version import code_version
 from superalign.runs.disk import FolderLock, disk_errors, write_atomically
-from superalign.runs.launch import HERE, Executor, Launch, check_address, executor, outcomes
+from superalign.runs.launch import HERE, Executor, Launch, check, executor, outcomes
 from superalign.runs.manifest import Manifest, describe_run, read_manifest, write_manifest
 from superalign.runs.plan import Plan, load_plan, plan_digest, plan_yaml
 from superalign.runs.progress import Display, shown_on
@@ -32,7 +32,7 @@ class Run:
 
     def __init__(self, folder: Path, plan: Plan, *, display: Display, launch: Launch = HERE) -> None:
         """Take hold of `folder`, completing what is not there yet. Callers use `open` or `existing`."""
-        check_address(launch)
+        check(launch)
         self.folder, self.plan = folder, plan
         self._display, self._launch = display, launch
         self._executor: Executor | None = None
