@@ -76,6 +76,19 @@ class TestPlans:
     def test_settings_that_no_plan_has(self, plan: Path, environment: dict[str, str], setting: str, says: str) -> None:
         assert says in superalign("run", plan, "--set", setting, environment=environment, code=2)
 
+    @pytest.mark.parametrize(
+        ("options", "says"),
+        [
+            (["--on", "banana"], "ray://HOST:PORT"),
+            (["--on", "ray://127.0.0.1:1", "--jobs", "2"], "Leave --jobs out"),
+            (["--jobs", "0"], "--jobs"),
+        ],
+    )
+    def test_places_where_nothing_can_be_computed(
+        self, plan: Path, environment: dict[str, str], options: list[str], says: str
+    ) -> None:
+        assert says in superalign("run", plan, *options, environment=environment, code=2)
+
     def test_an_unknown_key_in_the_file(self, plan: Path, environment: dict[str, str]) -> None:
         plan.write_text(json.dumps(json.loads(plan.read_text()) | {"oversea": {}}))
         said = superalign("run", plan, environment=environment, code=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -82,7 +83,7 @@ def steps_in_ledger(run: Run) -> Counter[tuple[str, str, str]]:
 
 def test_a_node_is_lost_and_nothing_else(cell_job: ModuleType, cluster: Any, tmp_path: Path) -> None:
     display = KillsANode(cluster)
-    plan, cells = cell_job.make_plan(), cell_job.squares(CELLS, 0.2)
+    plan, cells, handler = cell_job.make_plan(), cell_job.squares(CELLS, 0.2), signal.getsignal(signal.SIGTERM)
     with Run.open(tmp_path / "ray", plan, display=display, launch=Launch(on=cluster.address)) as run:
         done = run.steps("squares", cells, time_limit=60, otherwise=cell_job.lost)
         found = steps_in_ledger(run)
@@ -92,6 +93,7 @@ def test_a_node_is_lost_and_nothing_else(cell_job: ModuleType, cluster: Any, tmp
     assert [step.digest for step in done] == [step.digest for step in expected]
     assert sorted(display.finished) == sorted([*(cell.label for cell in cells), "squares"])
     assert len(cluster.worker_nodes) == 1 and not display.warnings
+    assert signal.getsignal(signal.SIGTERM) == handler
 
 
 def test_faults_are_those_of_a_single_machine(cell_job: ModuleType, cluster: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from superalign.contracts.errors import ModelError
 from superalign.contracts.protocols import Subject, Trusted
-from superalign.contracts.records import Access, Finding, Unscored, Verdict
+from superalign.contracts.records import Access, Evidence, Finding, Unscored, Verdict
 from superalign.contracts.registry import detectors
 from superalign.contracts.summary import Threshold
 from superalign.models.handle import ModelIdentity
@@ -103,6 +104,34 @@ def test_no_verdict_has_a_score_that_is_no_number(look: Callable[..., Verdict | 
     with pytest.raises(ValidationError):
         Verdict(score=value)
     assert isinstance(look(lambda _: Verdict(score=value)), Unscored)
+
+
+class Extended(Verdict):
+    more: str = "than a verdict may say"
+
+
+@pytest.mark.parametrize(
+    ("returned", "where"),
+    [
+        (Verdict(score=0).model_copy(update={"score": np.nan}), "score"),
+        (Verdict.model_construct(score="high"), "score"),  # type: ignore[arg-type]
+        (Verdict(score=0).model_copy(update={"details": {"mean": np.inf}}), "details.mean"),
+        (Verdict(score=0).model_copy(update={"evidence": (Evidence.model_construct(note=3),)}), "evidence.0"),  # type: ignore[arg-type]
+        (Extended(score=0), "more"),
+        (Unscored.model_construct(reason=""), "reason"),
+    ],
+)
+def test_a_verdict_made_without_the_checks_is_none(
+    look: Callable[..., Verdict | Unscored], returned: Verdict | Unscored, where: str
+) -> None:
+    found = look(lambda _: returned)
+    assert isinstance(found, Unscored)
+    assert f"that is none: {where}" in found.reason
+
+
+def test_a_detector_that_ends_the_program_has_measured_nothing(look: Callable[..., Verdict | Unscored]) -> None:
+    found = look(lambda _: sys.exit(0))
+    assert isinstance(found, Unscored) and "SystemExit: 0" in found.reason
 
 
 @pytest.mark.parametrize("returned", [None, 0.0, "clear", (), False])

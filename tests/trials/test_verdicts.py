@@ -35,8 +35,8 @@ from .test_stress import planted
 FAULTS = {
     "hung": "the detector took longer than 10 s",
     "killed": "the detector was ended by SIGKILL, 3 times in a row",
-    "not-a-number": "the detector returned a verdict that is none: score: Input should be a finite number",
-    "wordy": "the detector returned a verdict that is none: score: Input should be a valid number, unable to parse",
+    "not-a-number": "the detector returned a Verdict that is none: score: Input should be a finite number",
+    "wordy": "the detector returned a Verdict that is none: score: Input should be a valid number",
     "leaving": "the detector crashed: SystemExit: 0",
 }
 

@@ -7,11 +7,13 @@ and a cell that takes its process down would take the open models with it.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from concurrent.futures import Future
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from threading import current_thread, main_thread
 from urllib.parse import urlsplit
 
 from superalign.contracts.errors import InputError, RunError
@@ -31,10 +33,13 @@ class RayCluster:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when ray is imported
         import ray
 
+        before = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(address=address, log_to_driver=False)
         except (OSError, RuntimeError, ValueError) as error:
             raise no_answer(address, error) from None
+        if current_thread() is main_thread():  # where Ray takes the signal for itself
+            signal.signal(signal.SIGTERM, before)
         self.places = TASKS_PER_PROCESSOR * max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._ray = ray
         self._compute = ray.remote(num_cpus=1, max_retries=LOST_NODES - 1)(computed_on_node)

@@ -131,9 +131,9 @@ class Supervisor:
             raise WorkerDied("wrote into the pipe that its worker replies by") from None
 
     def _kill(self) -> None:
-        if self._process:
+        if process := self._process:
             with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+                os.killpg(process.pid, signal.SIGKILL)
 
     def _end(self) -> None:
         self._kill()

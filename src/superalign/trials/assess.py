@@ -110,12 +110,13 @@ def verdict_on(subject: Subject, detector: Detector) -> Verdict | Unscored:
     found: object = detector.assess(subject)
     if not isinstance(found, Verdict | Unscored):
         return Unscored(reason=f"the detector returned {type(found).__name__}, which is no verdict")
+    kind = Verdict if isinstance(found, Verdict) else Unscored
     try:  # it may have been made without the record's checks
-        return type(found).model_validate(dict(found))
+        return kind.model_validate(found.model_dump(warnings=False))
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
-        return Unscored(reason=f"the detector returned a {found.kind} that is none: {where}: {fault['msg']}"[:500])
+        return Unscored(reason=f"the detector returned a {kind.__name__} that is none: {where}: {fault['msg']}"[:500])
 
 
 def opened(
