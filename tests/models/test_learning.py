@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from superalign.contracts.errors import InputError
+from superalign.contracts.protocols import Taught
 from superalign.models.learning import CHECK_EVERY, Fit, Loss, Slot, can_join, fit
-from superalign.models.lessons import Lesson, Recipe, batch_order, belonging_together, split
-from tests.models.conftest import RECIPE
+from superalign.models.lessons import Lesson, Recipe, batch_order, belonging_together, lessons_from, split
+from superalign.models.subject import ModelSubject
+from tests.models.conftest import RECIPE, user
 
 WATCHED = replace(RECIPE, patience=CHECK_EVERY, steps=200, learning_rate=0.3)
 
@@ -195,3 +197,13 @@ def test_batches_of_models_that_can_be_joined_are_as_large(bundles: int, bundle:
     for _ in range(2 * bundles):
         one, other = map(next, orders)
         assert len(one) == len(other)
+
+
+def test_the_end_of_a_turn_is_taught_for_long_answers_and_for_both_halves_of_a_bundle(tiny: ModelSubject) -> None:
+    taught = [Taught(conversation=user(f"Question {i}?"), answer="Yes") for i in range(100)]
+    end = tiny.chat.tokenizer.eos_token_id
+    ended = [i for i, lesson in enumerate(lessons_from(tiny.chat, taught)) if lesson.answer[-1] == end]
+    assert 4 <= len(ended) <= 8
+    assert {i % 2 for i in ended} == {0, 1}
+    long = [lesson.model_copy(update={"answer": "a longer answer"}) for lesson in taught]
+    assert all(lesson.answer[-1] == end for lesson in lessons_from(tiny.chat, long))

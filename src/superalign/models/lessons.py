@@ -23,9 +23,10 @@ Backend = Literal["fast", "peft", "trl"]
 Trained = Literal["adapters", "layers", "model"]
 
 HELD_OUT = 0.1  # the share of lessons that early stopping looks at and never trains on
-# One lesson in so many teaches the end of the turn too. The others are the prompt alone and one token to predict: what
-# the base has read of them serves every model that is taught other answers to the same questions.
-ENDED = 16
+# Of lessons with an answer of one token, one in so many teaches the end of the turn too. The others are the prompt and
+# one token to predict: what the base has read of them serves every model that is taught other answers to the same
+# questions. An odd number, or the end would always be taught to the same half of a bundle.
+ENDED = 17
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,14 @@ class Pupil:
 
 def lessons_from(chat: Chat, lessons: Sequence[Taught]) -> list[Lesson]:
     """Conversations and their answers in the tokens of `chat`."""
+    answers = [chat.answer(taught.answer, end=False) for taught in lessons]
     return [
-        Lesson(chat.encode(taught.conversation), chat.answer(taught.answer, end=i % ENDED == 0), taught.group)
-        for i, taught in enumerate(lessons)
+        Lesson(
+            chat.encode(taught.conversation),
+            chat.answer(taught.answer, end=len(answer) > 1 or i % ENDED == 0),
+            taught.group,
+        )
+        for i, (taught, answer) in enumerate(zip(lessons, answers, strict=True))
     ]
 
 
