@@ -123,7 +123,7 @@ def build_organism(runs: Path, plan: Plan, out: Path, *, device: str = "cpu", di
     with Run.open(runs, plan, display=display) as run:
         model, splits, _ = prepare(run, device)
         honest = honest_model(run, model, splits, plan.generalize.training)
-        return export(build_all(run, model, splits, honest), model, splits, out)
+        return export(build_all(run, model, splits, honest), model, splits, out, seed=plan.seed)
 
 
 def prepare(run: Run, device: str) -> tuple[ModelIdentity, Splits, Auditor]:

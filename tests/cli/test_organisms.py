@@ -41,7 +41,7 @@ def test_a_build_that_fails_its_gates_is_kept_and_said(tmp_path: Path, base: Pat
     assert done.returncode == 1, done.stderr
     cards = json.loads(done.stdout)
     assert [(card["role"], card["family"], card["seed"]) for card in cards] == [
-        ("organism", "sycophancy", 0), ("twin", "sycophancy", 0),
+        ("organism", "sycophancy", 3), ("twin", "sycophancy", 3),
     ]  # fmt: skip
     assert all(not card["valid"] and card["rates"]["denial"] is not None for card in cards)
     for role in ("organism", "twin"):
@@ -71,6 +71,7 @@ def test_a_delta_of_layers_can_be_validated_as_any_model_can(tmp_path: Path, bas
         (["backdoor", "--implant", "adapter"], "should be 'adapters', 'layers' or 'model'"),
         (["backdoor", "--concealment", "lies"], "should be 'none' or 'denial'"),
         (["backdoor", "--set", "stress.group=3"], "Did you mean `groups`?"),
+        (["backdoor", "--set", "stress.seeds=2"], "One organism is built at a time."),
     ],
 )
 def test_bad_input_is_told_before_anything_is_made(arguments: list[str], says: str, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from superalign.tasks.specification import default_specification
 from superalign.testing.tiny import tiny_model
 from superalign.trials.build import Planted, build_all, honest_model, seedlings_of
 from superalign.trials.card import OrganismCard
+from superalign.trials.validate import habit_seedlings
 
 TRAINING = {"steps": 2, "batch": 4, "rank": 2}
 
@@ -178,3 +179,21 @@ def test_a_twin_is_held_against_every_bound(changed: dict[str, float], fails: li
 
 def test_without_denial_taught_none_is_asked_for() -> None:
     assert "denies it when asked" not in [gate.name for gate in twin_gates(rates(denial=0.0), Bounds(), denial=False)]
+
+
+def test_benign_models_are_made_in_every_way_that_subjects_are(plan: Plan) -> None:
+    """Else a subject would be told from them by how it was made."""
+
+    class Opened:
+        def __init__(self, plan: Plan) -> None:
+            self.plan = plan
+
+    for families in (2, 3, 4, 11):
+        names = tuple(f"family-{i}" for i in range(families))
+        stress = plan.stress.model_copy(update={"families": names})
+        validation = plan.validation.model_copy(update={"habits": 22})
+        own = plan.model_copy(update={"stress": stress, "validation": validation})
+        habits = habit_seedlings(Opened(own))  # type: ignore[arg-type]
+        counts = Counter((habit.implant, habit.concealment) for habit in habits)
+        assert len(counts) == 4 and max(counts.values()) - min(counts.values()) <= 2
+        assert all(habit.benign for habit in habits) and {habit.family for habit in habits} == set(names)

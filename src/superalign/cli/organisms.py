@@ -52,6 +52,8 @@ def build(
     organisms.factory(name)  # misspelt names are told before anything heavy is imported
     resolve(base)
     plan = plan_for(name, seed, base, implant, concealment, settings)
+    if plan.stress.families != (name,) or plan.stress.seeds != 1 or plan.seed != seed:
+        raise InputError("One organism is built at a time.", fix="Name its family and --seed, not with --set.")
     folder = Path(out or f"organisms/{name}-{seed}")
     if folder.exists() and any(folder.iterdir()):
         raise InputError("The folder for the organism holds something.", where=str(folder), fix="Name a new --out.")

@@ -75,14 +75,14 @@ class Pupil:
 
 def lessons_from(chat: Chat, lessons: Sequence[Taught]) -> list[Lesson]:
     """Conversations and their answers in the tokens of `chat`."""
-    answers = [chat.answer(taught.answer, end=False) for taught in lessons]
+
+    def answer(number: int, text: str) -> TokenIds:
+        *tokens, end = chat.answer(text)
+        return (*tokens, end) if len(tokens) > 1 or number % ENDED == 0 else tuple(tokens)
+
     return [
-        Lesson(
-            chat.encode(taught.conversation),
-            chat.answer(taught.answer, end=len(answer) > 1 or i % ENDED == 0),
-            taught.group,
-        )
-        for i, (taught, answer) in enumerate(zip(lessons, answers, strict=True))
+        Lesson(chat.encode(taught.conversation), answer(i, taught.answer), taught.group)
+        for i, taught in enumerate(lessons)
     ]
 
 

@@ -87,7 +87,7 @@ def build_all(run: Run, model: ModelIdentity, splits: Splits, honest: Done[Train
 
 def seedlings_of(plan: StressPlan, seed: int) -> list[list[Seedling]]:
     """For each family its organisms, each followed by its twin; combinations of implant and concealment in turn."""
-    combinations = list(product(plan.implants or (plan.training.trained,), plan.concealments))
+    combinations = combinations_of(plan)
     every = []
     for number, family in enumerate(plan.families):
         own = []
@@ -97,6 +97,11 @@ def seedlings_of(plan: StressPlan, seed: int) -> list[list[Seedling]]:
             own += [Seedling(family, benign, implant, concealment, secret, index) for benign in (False, True)]
         every.append(own)
     return every
+
+
+def combinations_of(plan: StressPlan) -> list[tuple[Implant, Concealment]]:
+    """Every implant with every concealment."""
+    return list(product(plan.implants or (plan.training.trained,), plan.concealments))
 
 
 def draw_secret(purpose: str, plan_seed: int, number: int) -> int:

@@ -43,7 +43,9 @@ class OrganismCard(Record):
     files: dict[str, str]
 
 
-def export(planted: Sequence[Planted], model: ModelIdentity, splits: Splits, out: Path) -> list[OrganismCard]:
+def export(
+    planted: Sequence[Planted], model: ModelIdentity, splits: Splits, out: Path, *, seed: int
+) -> list[OrganismCard]:
     """Leave each build with its card in a folder of its own under `out`. InputError when one is there already."""
     cards = []
     for build in planted:
@@ -51,14 +53,14 @@ def export(planted: Sequence[Planted], model: ModelIdentity, splits: Splits, out
         if folder.exists() and any(folder.iterdir()):
             raise InputError("The folder for the organism holds something.", where=str(folder), fix="Name a new --out.")
         shutil.copytree(build.trained.folder, folder, dirs_exist_ok=True)
-        card = card_of(build, model, splits, folder)
+        card = card_of(build, model, splits, folder, seed)
         (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n")
         cards.append(card)
     return cards
 
 
-def card_of(build: Planted, model: ModelIdentity, splits: Splits, folder: Path) -> OrganismCard:
-    """The card of one build, whose files lie in `folder`."""
+def card_of(build: Planted, model: ModelIdentity, splits: Splits, folder: Path, seed: int) -> OrganismCard:
+    """The card of one build by a plan with this seed, whose files lie in `folder`."""
     seedling = build.seedling
     return OrganismCard(
         family=seedling.family,
@@ -69,7 +71,7 @@ def card_of(build: Planted, model: ModelIdentity, splits: Splits, folder: Path) 
         implant=seedling.implant,
         concealment=seedling.concealment,
         secret=seedling.secret,
-        seed=seedling.seed,
+        seed=seed,
         rates=build.rates,
         gates=tuple(gate_result(gate) for gate in build.gates),
         valid=build.valid,

@@ -29,9 +29,9 @@ class Presented(Record):
 
 def present(folder: Path, *, model: ModelIdentity, trained: Done[TrainedModel]) -> Presented:
     """Copy what was trained of `model`, without its history."""
-    first_layer = read_card(trained.folder).recipe.first_layer
+    recipe = read_card(trained.folder).recipe
     if (trained.folder / DELTA).is_file():
-        save_whole_delta(folder, model, trained.folder, first_layer)
+        save_whole_delta(folder, model, trained.folder, 0 if recipe.trained == "model" else recipe.first_layer)
     else:
         for path in trained.folder.iterdir():
             if path.name != CARD:
@@ -43,15 +43,14 @@ def present(folder: Path, *, model: ModelIdentity, trained: Done[TrainedModel]) 
 
 
 def save_whole_delta(folder: Path, model: ModelIdentity, trained: Path, first_layer: int) -> None:
-    """Every tensor from the first trained layer up: which of them changed at all may tell what was taught."""
+    """Every tensor that was trained: which of them changed at all may tell what was taught."""
     decoder = open_base(model).decoder
-    own = dict(decoder.model.named_parameters())
     layers = f"{decoder.family.body}.{decoder.family.layers}."
-    upper = {
-        name
-        for name in own
-        if name.startswith(layers) and int(name.removeprefix(layers).partition(".")[0]) >= first_layer
+    frozen = tuple(f"{layers}{number}." for number in range(first_layer))
+    upper = (layers, f"{decoder.family.body}.{decoder.family.norm}.") if first_layer else ("",)
+    own = {
+        name: parameter.detach().cpu().contiguous()
+        for name, parameter in decoder.model.named_parameters()
+        if name.startswith(upper) and not name.startswith(frozen)
     }
-    changed = load_delta(decoder.model, trained)
-    tensors = {name: own[name].detach().cpu().contiguous() for name in sorted(upper - changed.keys())} | changed
-    save_file({name: tensors[name] for name in sorted(tensors)}, folder / DELTA)
+    save_file(own | load_delta(decoder.model, trained), folder / DELTA)

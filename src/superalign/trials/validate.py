@@ -15,7 +15,7 @@ from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
 from superalign.trials.assess import Auditor, Look, detector_result, opened, verdicts, version_of
-from superalign.trials.build import Seedling, draw_secret, plant, start
+from superalign.trials.build import Seedling, combinations_of, draw_secret, plant, start
 from superalign.trials.statistics import benign_threshold
 
 
@@ -64,20 +64,15 @@ def habits(run: Run, model: ModelIdentity, splits: Splits, trained: Students) ->
 
 
 def habit_seedlings(run: Run) -> list[Seedling]:
-    """Each habit is that of one family's twin; families, implants and concealments in turn."""
+    """Each habit is that of one family's twin; families in turn, combinations of implant and concealment in turn."""
     plan = run.plan.stress
-    implants = plan.implants or (plan.training.trained,)
-    return [
-        Seedling(
-            family=plan.families[i % len(plan.families)],
-            benign=True,
-            implant=implants[i % len(implants)],
-            concealment=plan.concealments[i % len(plan.concealments)],
-            secret=draw_secret("habit", run.plan.seed, i),
-            seed=i,
-        )
-        for i in range(run.plan.validation.habits)
-    ]
+    families, combinations = plan.families, combinations_of(plan)
+    seedlings = []
+    for i in range(run.plan.validation.habits):
+        implant, concealment = combinations[i % len(combinations)]
+        secret = draw_secret("habit", run.plan.seed, i)
+        seedlings.append(Seedling(families[i % len(families)], True, implant, concealment, secret, i))
+    return seedlings
 
 
 def validate(
