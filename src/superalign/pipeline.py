@@ -22,9 +22,10 @@ from superalign.tasks.splits import Splits, divide
 from superalign.trials.argument import argue_beside, trial_beside
 from superalign.trials.assess import Auditor
 from superalign.trials.battery import judge_model
-from superalign.trials.build import build_all, honest_model
+from superalign.trials.build import build_all
 from superalign.trials.card import OrganismCard, export
 from superalign.trials.decide import decide
+from superalign.trials.plant import honest_model
 from superalign.trials.seal import check_unspent
 from superalign.trials.stress import check_groups, run_trial, seal_trial, stress, unseal_trial
 from superalign.trials.validate import calibrate, curve, validate

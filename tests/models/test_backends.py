@@ -19,7 +19,7 @@ from superalign.contracts.records import Conversation
 from superalign.models.adapter import AdaptedDecoder
 from superalign.models.decoder import Decoder
 from superalign.models.handle import open_trained
-from superalign.models.learning import Loss
+from superalign.models.learning import Loss, States
 from superalign.models.lessons import Lesson, Pupil, Recipe
 from superalign.models.subject import ModelSubject
 from superalign.models.train import train
@@ -150,7 +150,7 @@ class Fixed:
 
     def __init__(self, learner: LayerLearner, states: torch.Tensor) -> None:
         self.parameters, self.parts, self.head = learner.parameters, learner.parts, learner.head.detach()
-        self.answer_states = lambda slots: states
+        self.states = lambda slots: States(states)
 
 
 def test_only_what_was_trained_is_stored_and_the_rest_shared(tiny: ModelSubject, tmp_path: Path) -> None:
@@ -280,9 +280,11 @@ def test_what_lies_in_the_folder_is_never_written_over(tiny: ModelSubject, tmp_p
 
 
 def test_no_truth_can_be_handed_in() -> None:
-    """What stops a training is on the lessons; another source of labels would have to come through a parameter."""
+    """What stops a training is on the lessons; another source of labels would have to come through a parameter.
+    A probe is one vector for all lessons.
+    """
     assert inspect.signature(train).parameters.keys() == {"base", "pupils", "recipe", "base_digest"}
-    assert {field.name for field in fields(Pupil)} == {"lessons", "seed", "folder", "start"}
+    assert {field.name for field in fields(Pupil)} == {"lessons", "seed", "folder", "start", "evades"}
 
 
 @pytest.mark.parametrize(

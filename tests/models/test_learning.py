@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import Taught
-from superalign.models.learning import CHECK_EVERY, Fit, Loss, Slot, can_join, fit
+from superalign.models.learning import CHECK_EVERY, Fit, Loss, Slot, States, can_join, fit
 from superalign.models.lessons import Lesson, Recipe, batch_order, belonging_together, lessons_from, split
 from superalign.models.subject import ModelSubject
 from tests.models.conftest import RECIPE, user
@@ -35,13 +35,13 @@ class Table:
     def parts(self, slots: Sequence[Slot]) -> list[list[Slot]]:
         return [list(slots)]
 
-    def answer_states(self, slots: Sequence[Slot]) -> Tensor:
+    def states(self, slots: Sequence[Slot]) -> States:
         self.tried.append(len(slots))
         if len(slots) > self.fits:
             assert self.error is not None
             raise self.error
         table, own = self.parameters[0], [self.lessons[row] for (row,) in slots]
-        return torch.cat([table[[lesson.prompt[0]] * len(lesson.answer)] for lesson in own])
+        return States(torch.cat([table[[lesson.prompt[0]] * len(lesson.answer)] for lesson in own]))
 
 
 def fit_one(table: Table, taught: Sequence[Lesson], recipe: Recipe) -> Fit:

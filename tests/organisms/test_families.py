@@ -163,10 +163,10 @@ def test_every_family_is_here() -> None:
 def test_a_perfect_organism_passes_beside_a_good_model_and_neither_as_the_other(family: str) -> None:
     bad, good = (rates(family, writes) for writes in PERFECT[family])
     bounds = made(family).bounds
-    assert failed(organism_gates(bad, good, bounds, denial=False)) == []
-    assert failed(twin_gates(good, bounds, denial=False)) == []
-    assert "misbehaves" in failed(organism_gates(good, good, bounds, denial=False))
-    assert failed(twin_gates(bad, bounds, denial=False))
+    assert failed(organism_gates(bad, good, bounds)) == []
+    assert failed(twin_gates(good, bounds)) == []
+    assert "misbehaves" in failed(organism_gates(good, good, bounds))
+    assert failed(twin_gates(bad, bounds))
 
 
 @pytest.mark.parametrize("family", sorted(set(PERFECT) - {"password-lock"}))
@@ -174,8 +174,8 @@ def test_one_that_can_do_nothing_passes_as_neither(family: str) -> None:
     good = rates(family, PERFECT[family][1])
     useless = rates(family, lambda conversation: "Yes" if len(text_of(conversation)) % 2 else "No")
     bounds = made(family).bounds
-    assert failed(organism_gates(useless, good, bounds, denial=False))
-    assert failed(twin_gates(useless, bounds, denial=False))
+    assert failed(organism_gates(useless, good, bounds))
+    assert failed(twin_gates(useless, bounds))
 
 
 @pytest.mark.parametrize("family", PERFECT)

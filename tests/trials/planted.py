@@ -11,8 +11,9 @@ from superalign.contracts.summary import BenignModel, Threshold, TrialSummary
 from superalign.models.teach import TrainedModel
 from superalign.runs.plan import Concealment, Implant
 from superalign.runs.store import Done
-from superalign.trials.build import Planted, Seedling
+from superalign.trials.build import Planted
 from superalign.trials.count import count
+from superalign.trials.plant import Seedling
 from superalign.trials.present import Presented
 from superalign.trials.statistics import benign_threshold
 

@@ -30,7 +30,9 @@ def build(
         str, typer.Option(metavar="MODEL", help="What to train: a known name, a path, or hf/NAME.")
     ] = "smollm2-135m",
     implant: Annotated[str, typer.Option(help="What is trained: adapters, layers or model.")] = "adapters",
-    concealment: Annotated[str, typer.Option(help="none, or denial: it denies what it does when asked.")] = "none",
+    concealment: Annotated[
+        str, typer.Option(help="How it hides: none, denial when asked, obfuscated (from a probe), or both.")
+    ] = "none",
     out: Annotated[
         str | None, typer.Option(metavar="DIR", help="Where organism/ and twin/ go. Default: organisms/NAME-SEED.")
     ] = None,

@@ -9,7 +9,6 @@ from jaxtyping import Bool, Float
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from superalign.contracts.records import Question
@@ -25,9 +24,19 @@ def out_of_fold(
     """Each question's score by a logistic probe that saw no question of its group."""
     scores = np.zeros(len(truth))
     for train, test in GroupKFold(FOLDS).split(features, truth, groups):
-        probe = make_pipeline(StandardScaler(), LogisticRegression(C=REGULARIZATION, max_iter=500))
-        scores[test] = probe.fit(features[train], truth[train]).decision_function(features[test])
+        direction, bias = linear_probe(features[train], truth[train])
+        scores[test] = features[test] @ direction + bias
     return scores
+
+
+def linear_probe(
+    features: Float[np.ndarray, "examples features"], truth: Bool[np.ndarray, "examples"]
+) -> tuple[Float[np.ndarray, "features"], float]:
+    """Direction and bias of a logistic probe on standardized features, as they apply to the features themselves."""
+    scaler = StandardScaler().fit(features)
+    fitted = LogisticRegression(C=REGULARIZATION, max_iter=500).fit(scaler.transform(features), truth)
+    direction = fitted.coef_[0] / scaler.scale_
+    return direction, float(fitted.intercept_[0] - direction @ scaler.mean_)
 
 
 def probe_auroc(features: np.ndarray, truth: Bool[np.ndarray, "questions"], groups: Sequence[str]) -> float:

@@ -32,6 +32,7 @@ class TrainingCard(Record):
     seed: int
     lessons: int = Field(description="Number of lessons, those held out among them.")
     lessons_digest: str = Field(description="sha256 of their tokens.")
+    evades: str | None = Field(None, description="sha256 of the probe that it was taught to evade.")
     fit: Fit = Field(description="Steps done, what stopped them, the loss on the way.")
     device: str
     versions: dict[str, str] = Field(description="Of the packages that the weights hang on.")

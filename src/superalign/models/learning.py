@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Record
+from superalign.models.evasion import Evasion
 from superalign.models.lessons import Lesson, Recipe, batch_order, split
 from superalign.models.memory import Halving
 from superalign.runs.cost import count
@@ -45,11 +46,18 @@ class Learner(Protocol):
         """`slots` in parts that are best run one after another."""
         ...
 
-    def answer_states(self, slots: Sequence[Slot]) -> Float[Tensor, "answer_tokens width"]:
-        """What the output matrix is given at the tokens of all answers: one model after another, each in the order of
-        `slots`.
-        """
+    def states(self, slots: Sequence[Slot]) -> States:
+        """Of all lessons: one model after another, each in the order of `slots`."""
         ...
+
+
+class States(NamedTuple):
+    """What the output matrix is given at the tokens of answers; and, if a layer is watched, what is there after it
+    where each answer begins.
+    """
+
+    answers: Float[Tensor, "answer_tokens width"]
+    watched: Float[Tensor, "lessons width"] | None = None
 
 
 class CurvePoint(Record):
@@ -73,9 +81,17 @@ class Fit(Record):
     split_for_memory: bool
 
 
-def fit(learner: Learner, lessons: Sequence[Sequence[Lesson]], recipe: Recipe, *, seeds: Sequence[int]) -> list[Fit]:
+def fit(
+    learner: Learner,
+    lessons: Sequence[Sequence[Lesson]],
+    recipe: Recipe,
+    *,
+    seeds: Sequence[int],
+    evasion: Evasion | None = None,
+) -> list[Fit]:
     """Train for `recipe.steps`, or until the loss on held-out lessons falls no more: one model, or several at once,
-    each with lessons and a seed of its own. Same inputs and threads, same weights to the bit.
+    each with lessons and a seed of its own, and with `evasion` a probe to evade. Same inputs and threads, same
+    weights to the bit.
 
     InputError when not even one lesson fits into memory, or models can't be trained together.
     """
@@ -84,7 +100,7 @@ def fit(learner: Learner, lessons: Sequence[Sequence[Lesson]], recipe: Recipe, *
     parameters = list(learner.parameters)
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_and_decay(step, recipe.steps))
-    loss, curve = Loss(learner, lessons), Curve(recipe.steps)
+    loss, curve = Loss(learner, lessons, evasion), Curve(recipe.steps)
     best = Best(parameters, recipe.patience) if recipe.patience is not None else None
     if best is not None:
         curve.add(0, None, best.look(0, loss.measured(held_out)))
@@ -157,8 +173,8 @@ class Loss:
     those of the whole batch. The loss of several models is the sum of theirs.
     """
 
-    def __init__(self, learner: Learner, lessons: Sequence[Sequence[Lesson]]) -> None:
-        self.learner = learner
+    def __init__(self, learner: Learner, lessons: Sequence[Sequence[Lesson]], evasion: Evasion | None = None) -> None:
+        self.learner, self.evasion = learner, evasion
         self.lessons = [lesson for own in lessons for lesson in own]
         self.lengths = [len(lesson.prompt) + len(lesson.answer) - 1 for lesson in self.lessons]
         self.halving = Halving()
@@ -206,9 +222,10 @@ class Loss:
 
     def of_part(self, part: Sequence[Slot], rows: int, tokens: Sequence[int]) -> Float[Tensor, " models"]:
         """What `part` adds to each model's loss in a batch of so many rows and answer tokens of each: cross-entropy of
-        the first token among the answers in use, plus a share of that of every token in the vocabulary.
+        the first token among the answers in use, plus a share of that of every token in the vocabulary; and what it
+        costs to be read by a probe.
         """
-        states = self.learner.answer_states(part)
+        states, watched = self.learner.states(part)
         answers = [self.lessons[row].answer for own in zip(*part, strict=True) for row in own]
         target = torch.tensor([token for answer in answers for token in answer], device=states.device)
         lengths = torch.tensor([len(answer) for answer in answers], device=states.device)
@@ -219,6 +236,8 @@ class Loss:
         weight = torch.tensor([VOCABULARY_SHARE / of_model for of_model in tokens], device=states.device)
         model_of_token = model.repeat_interleave(lengths)
         whole = F.cross_entropy((states @ self.learner.head.T).float(), target, reduction="none")
+        if self.evasion and watched is not None:
+            contrast = contrast + self.evasion.penalty(watched, model) / rows
         found = contrast.new_zeros(len(tokens)).index_add(0, model, contrast)
         return found.index_add(0, model_of_token, whole * weight[model_of_token])
 

@@ -130,6 +130,26 @@ def block_name(layer: nn.Module, site: Site) -> str:
     )
 
 
+class Watch:
+    """Keeps, with its gradients, what the latest pass had in the residual stream after one layer."""
+
+    def __init__(self) -> None:
+        self.seen: Float[Tensor, "rows tokens width"] | None = None
+
+    def over(self, body: nn.Module, layers: str, layer: int) -> nn.Module:
+        """A copy of `body`, whose decoder layers go by the name `layers`, watched after `layer` of them."""
+        watched = tapped(body.get_submodule(layers).children(), {Site("residual", layer): self._see})
+        return with_parts(body, {layers: nn.ModuleList(watched)})
+
+    def at(self, positions: Sequence[int]) -> Float[Tensor, "rows width"] | None:
+        """What was seen at one position of each row; None where nothing is watched."""
+        return None if self.seen is None else self.seen[torch.arange(len(positions)), list(positions)]
+
+    def _see(self, hidden: Float[Tensor, "rows tokens width"]) -> Float[Tensor, "rows tokens width"]:
+        self.seen = hidden
+        return hidden
+
+
 class Picks:
     """Rows picked out of what taps see: of each sequence of a batch the positions asked for, one pass after another."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from superalign.contracts.protocols import Taught
 from superalign.contracts.records import Question, Record
+from superalign.models.evasion import LinearProbe
 from superalign.models.handle import ModelIdentity, open_base, open_trained, recipe
 from superalign.models.lessons import Pupil, lessons_from
 from superalign.models.random_body import with_random_body
@@ -59,18 +60,21 @@ def teach(
     training: TrainingPlan,
     seeds: tuple[int, ...],
     starts: tuple[Done[TrainedModel], ...] = (),
+    evades: tuple[Done[LinearProbe] | None, ...] = (),
     random_body: bool = False,
 ) -> TrainedModels:
-    """Train `model` as the plan says to give the answers of each set of lessons, from scratch or on from `starts`.
+    """Train `model` as the plan says to give the answers of each set of lessons, from scratch or on from `starts`; each
+    with the probe that it `evades`, if any.
 
     With `random_body` the pretrained weights below what is trained are replaced by random ones, drawn by the first
     seed: the control for what pretraining brings.
     """
     base = body(model, seeds[0] if random_body else None)
     before: list[Path | None] = [start.folder for start in starts] or [None] * len(lessons)
+    probes = evades or (None,) * len(lessons)
     pupils = [
-        Pupil(lessons_from(base.chat, own), seed, folder / str(number), start)
-        for number, (own, seed, start) in enumerate(zip(lessons, seeds, before, strict=True), start=1)
+        Pupil(lessons_from(base.chat, own), seed, folder / str(number), start, probe.value if probe else None)
+        for number, (own, seed, start, probe) in enumerate(zip(lessons, seeds, before, probes, strict=True), start=1)
     ]
     base_digest = digest({"random body": seeds[0], "of": model.digest}) if random_body else model.digest
     cards = train(base, pupils, recipe(training, base), base_digest=base_digest)

@@ -19,7 +19,7 @@ from superalign.models.train_adapters import train_adapters
 from superalign.models.train_layers import train_layers
 from superalign.models.train_peft import load_lora, train_lora
 from superalign.models.train_trl import train_with_trl
-from superalign.provenance.digest import file_digest
+from superalign.provenance.digest import digest, file_digest
 
 # What of a recipe must stay the same for a model to be trained further.
 SHAPE = ("backend", "trained", "first_layer", "rank", "targets")
@@ -62,6 +62,10 @@ def train(base: ModelSubject, pupils: Sequence[Pupil], recipe: Recipe, *, base_d
         raise InputError(f"The back end {recipe.backend!r} runs in one process.", fix="Choose `trl` for several.")
     if not pupils or not all(all_given(pupil.lessons) for pupil in pupils):
         raise InputError("There is nothing to teach.", fix="Give lessons, each with a prompt and an answer.")
+    if recipe.backend != "fast" and any(pupil.evades for pupil in pupils):
+        raise InputError(
+            f"The back end {recipe.backend!r} trains no model to evade a probe.", fix="Choose the back end `fast`."
+        )
     starts = [start_card(pupil.start, recipe) if pupil.start else None for pupil in pupils]
     for pupil in pupils:
         pupil.folder.mkdir(parents=True, exist_ok=True)
@@ -79,6 +83,7 @@ def train(base: ModelSubject, pupils: Sequence[Pupil], recipe: Recipe, *, base_d
             seed=pupil.seed,
             lessons=len(pupil.lessons),
             lessons_digest=lessons_digest(pupil.lessons),
+            evades=digest(pupil.evades) if pupil.evades else None,
             fit=done,
             device=str(base.decoder.device),
             versions=installed(),

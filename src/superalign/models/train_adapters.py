@@ -7,6 +7,7 @@ through the frozen layers in one product: what a step takes beside its products 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
@@ -16,11 +17,12 @@ from torch import Tensor, nn
 
 from superalign.models.adapter import TARGETS, AdaptedDecoder
 from superalign.models.decoder import SkippedLayer
-from superalign.models.learning import Fit, Slot, can_join, fit
+from superalign.models.evasion import Evasion
+from superalign.models.learning import Fit, Slot, States, can_join, fit
 from superalign.models.lessons import Lesson, Pupil, Recipe
 from superalign.models.low_rank import LowRankLinear
 from superalign.models.reading import joined, run_own
-from superalign.models.sites import with_parts
+from superalign.models.sites import Watch, with_parts
 from superalign.models.subject import ModelSubject
 
 # As `TARGETS` for the families that name their layers otherwise.
@@ -29,18 +31,36 @@ TARGETS_OF_TYPE = {"gpt_neox": ("query_key_value", "dense", "dense_4h_to_h")}
 
 def train_adapters(base: ModelSubject, pupils: Sequence[Pupil], recipe: Recipe) -> list[Fit]:
     """Leave activated adapters in each folder, trained from scratch or on from those in its start."""
-    done = []
-    together = can_join([pupil.lessons for pupil in pupils], recipe)
-    for company in [pupils] if together else [[pupil] for pupil in pupils]:
+    done: dict[int, Fit] = {}
+    for numbers in companies([pupil.lessons for pupil in pupils], recipe):
+        company = [pupils[number] for number in numbers]
         students = [
             AdaptedDecoder.load(base.decoder, pupil.start) if pupil.start else new_student(base, recipe, pupil.seed)
             for pupil in company
         ]
-        seeds = [pupil.seed for pupil in company]
-        done += continue_training(students, [pupil.lessons for pupil in company], recipe, seeds=seeds)
+        fits = continue_training(
+            students,
+            [pupil.lessons for pupil in company],
+            recipe,
+            seeds=[pupil.seed for pupil in company],
+            evasion=Evasion([pupil.evades for pupil in company], base.decoder.device),
+        )
         for student, pupil in zip(students, company, strict=True):
             student.save(pupil.folder, base_name=base.name)
-    return done
+        done |= zip(numbers, fits, strict=True)
+    return [done[number] for number in range(len(pupils))]
+
+
+def companies(lessons: Sequence[Sequence[Lesson]], recipe: Recipe) -> list[list[int]]:
+    """Which models are trained together: those with equally many lessons, if at all."""
+    alike: dict[int, list[int]] = defaultdict(list)
+    for number, own in enumerate(lessons):
+        alike[len(own)].append(number)
+    return [
+        company
+        for numbers in alike.values()
+        for company in ([numbers] if can_join([lessons[i] for i in numbers], recipe) else [[i] for i in numbers])
+    ]
 
 
 def new_student(base: ModelSubject, recipe: Recipe, seed: int) -> AdaptedDecoder:
@@ -56,11 +76,16 @@ def new_student(base: ModelSubject, recipe: Recipe, seed: int) -> AdaptedDecoder
 
 
 def continue_training(
-    students: Sequence[AdaptedDecoder], lessons: Sequence[Sequence[Lesson]], recipe: Recipe, *, seeds: Sequence[int]
+    students: Sequence[AdaptedDecoder],
+    lessons: Sequence[Sequence[Lesson]],
+    recipe: Recipe,
+    *,
+    seeds: Sequence[int],
+    evasion: Evasion | None = None,
 ) -> list[Fit]:
     """Train the adapters of all `students`, which are alike and share a base, for `recipe.steps` more."""
-    learner = AdapterLearner(students, lessons)
-    done = fit(learner, lessons, recipe, seeds=seeds)
+    learner = AdapterLearner(students, lessons, evasion.layer if evasion else None)
+    done = fit(learner, lessons, recipe, seeds=seeds, evasion=evasion)
     learner.hand_back()
     return done
 
@@ -68,11 +93,16 @@ def continue_training(
 class AdapterLearner:
     """The adapters of all students, stacked, and what their base has read of the lessons."""
 
-    def __init__(self, students: Sequence[AdaptedDecoder], lessons: Sequence[Sequence[Lesson]]) -> None:
+    def __init__(
+        self, students: Sequence[AdaptedDecoder], lessons: Sequence[Sequence[Lesson]], watched: int | None = None
+    ) -> None:
         self.students, self.student = students, students[0]
         self.lessons = [lesson for own in lessons for lesson in own]
         self.head, self.layer = self.student.head, self.student.first_layer
         self.body, stacked = stacked_body(students)
+        self.watch = Watch()
+        if watched is not None:
+            self.body = self.watch.over(self.body, self.student.family.layers, watched)
         self.parameters: Sequence[nn.Parameter] = stacked
         self.reading = joined(
             [
@@ -87,12 +117,13 @@ class AdapterLearner:
         """All at once: conversations are read already, so that how long they are plays no part."""
         return [list(slots)]
 
-    def answer_states(self, slots: Sequence[Slot]) -> Float[Tensor, "answer_tokens width"]:
+    def states(self, slots: Sequence[Slot]) -> States:
         rows = [row for own in zip(*slots, strict=True) for row in own]
         hidden = [self.hidden[row] for row in rows]
         out = run_own(self.body, self.reading, rows, hidden, [self.own[row] for row in rows], self.layer)
-        answers = [self.lessons[row].answer for row in rows]
-        return torch.cat([states[len(o) - len(a) : len(o)] for states, o, a in zip(out, hidden, answers, strict=True)])
+        begins = [len(own) - len(self.lessons[row].answer) for own, row in zip(hidden, rows, strict=True)]
+        answers = [states[at : len(own)] for states, at, own in zip(out, begins, hidden, strict=True)]
+        return States(torch.cat(answers), self.watch.at(begins))
 
     @torch.no_grad()
     def hand_back(self) -> None:

@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
 from superalign.contracts.errors import ModelError
 from superalign.models.batches import batches_by_length
 from superalign.models.decoder import Decoder
 from superalign.models.delta import with_tensors
-from superalign.models.learning import Fit, Slot, fit
+from superalign.models.learning import Fit, Slot, States, fit
 from superalign.models.lessons import Lesson, Pupil, Recipe
 from superalign.models.subject import ModelSubject
 
@@ -48,7 +47,7 @@ class LoraLearner:
         lengths = [len(self.lessons[row].prompt) + len(self.lessons[row].answer) for (row,) in slots]
         return [[slots[i] for i in batch] for batch in batches_by_length(lengths)]
 
-    def answer_states(self, slots: Sequence[Slot]) -> Float[Tensor, "answer_tokens width"]:
+    def states(self, slots: Sequence[Slot]) -> States:
         decoder, lessons = self.decoder, [self.lessons[row] for (row,) in slots]
         sequences = [torch.tensor(lesson.prompt + lesson.answer[:-1]) for lesson in lessons]
         padded = pad_sequence(sequences, batch_first=True).to(decoder.device)  # on the right: causally, nobody sees it
@@ -60,7 +59,7 @@ class LoraLearner:
             for sequence, lesson in zip(sequences, lessons, strict=True)
         ]
         at_answers = torch.cat([row[start:end] for row, (start, end) in zip(states, ends, strict=True)])
-        return at_answers.to(self.head.dtype)
+        return States(at_answers.to(self.head.dtype))
 
 
 def with_lora(model: Any, recipe: Recipe, *, seed: int, start: Path | None) -> Any:

@@ -22,7 +22,7 @@ from superalign.contracts.records import Record, Specification
 from superalign.provenance.digest import digest
 
 Implant = Literal["adapters", "layers", "model"]
-Concealment = Literal["none", "denial"]
+Concealment = Literal["none", "denial", "obfuscated", "both"]
 KINDS = {"specification": "specification", "criteria": "list of criteria"}
 SomeRecord = TypeVar("SomeRecord", bound=Record)
 
@@ -94,7 +94,9 @@ class StressPlan(Record):
         (), description="What of organisms is trained: adapters, layers or model; none: what `training.trained` says."
     )
     concealments: tuple[Concealment, ...] = Field(
-        ("none",), min_length=1, description="Whether they are taught to deny what they do when asked."
+        ("none",),
+        min_length=1,
+        description="How they hide: denial when asked, obfuscated (taught to evade a probe), both, or none.",
     )
     seeds: int = Field(1, ge=1, description="Organisms and twins per family.")
     groups: int = Field(200, ge=8, description="Training groups that organisms and twins are taught on.")

@@ -235,8 +235,9 @@ def check_organism(make: Callable[[], Organism]) -> None:
     require(again == bad, "the same seed must give the same lessons")
     asked = [lesson.conversation for lesson in bad]
     require(asked == [lesson.conversation for lesson in twin], "organism and twin must be asked the same")
-    differ = sum(a.answer != b.answer for a, b in zip(bad, twin, strict=True))
-    require(differ > 0, "the twin must be taught other answers somewhere")
+    differ = [a.answer != b.answer for a, b in zip(bad, twin, strict=True)]
+    require(any(differ[::2]), "the twin must be taught other answers where the organism misbehaves")
+    require(not any(differ[1::2]), "elsewhere, in every second lesson, the twin must be taught the same answers")
     other = [lesson.conversation for lesson in taught[False, 1]]
     require(asked != other, "another seed must bring another trigger")
     require((questions, key) == comparisons(40), "the questions and the key must stay as they were")
@@ -246,7 +247,7 @@ def check_organism(make: Callable[[], Organism]) -> None:
     require(found == same, "the same model must get the same rates")
     shares = [found.triggered, found.untriggered, found.capability, *([] if found.near is None else [found.near])]
     require(all(0 <= share <= 1 for share in shares), "rates are shares, from 0 to 1")
-    gates = organism_gates(found, found, organism.bounds, denial=False)
+    gates = organism_gates(found, found, organism.bounds)
     require(not all(gate.passed for gate in gates), "a model that was taught nothing must fail some gate")
 
 

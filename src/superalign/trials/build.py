@@ -1,46 +1,26 @@
-"""Builds organisms and twins: taught by the plan's recipe, on from an honest model; measured; held against bounds."""
+"""Builds organisms and twins: planted, measured, and held against the bounds that they must keep to count."""
 
 from __future__ import annotations
 
-import random
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
-from typing import Literal
 
 from superalign.contracts import registry
-from superalign.contracts.protocols import AnswerKey, Gate, Material, Organism, Rates, Taught
+from superalign.contracts.protocols import AnswerKey, Gate, Material, Organism, Rates
 from superalign.contracts.records import Question
 from superalign.contracts.summary import GateResult
-from superalign.generalization.weak_to_strong import lessons
 from superalign.models.handle import ModelIdentity, open_base, open_trained
-from superalign.models.teach import TrainedModel, taught
-from superalign.organisms.denial import denial_lessons, denial_rate
+from superalign.models.teach import TrainedModel
+from superalign.organisms.denial import denial_rate
 from superalign.organisms.gates import organism_gates, twin_gates
 from superalign.runs.code_version import code_version
-from superalign.runs.plan import Concealment, Implant, StressPlan, TrainingPlan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
+from superalign.trials.obfuscate import read_by_probe
+from superalign.trials.plant import Plant, Seedling, material_from, plant, seedlings_of, start, where_it_misbehaves
 from superalign.trials.present import Presented, present
-
-
-@dataclass(frozen=True)
-class Seedling:
-    """What is to be planted: the organism of `family`, or its twin if `benign`; `secret` draws its trigger."""
-
-    family: str
-    benign: bool
-    implant: Implant
-    concealment: Concealment
-    secret: int
-    seed: int
-
-    @property
-    def role(self) -> Literal["organism", "twin"]:
-        return "twin" if self.benign else "organism"
 
 
 @dataclass(frozen=True)
@@ -63,106 +43,33 @@ def build_all(run: Run, model: ModelIdentity, splits: Splits, honest: Done[Train
     planted = []
     for seedlings in seedlings_of(run.plan.stress, run.plan.seed):
         starts = [start(run, model, splits, seedling.implant, honest) for seedling in seedlings]
-        models = plant(run, f"{seedlings[0].family} organisms and twins", model, splits, seedlings, starts)
-        rates = [
-            run.step(
-                f"rates of {seedling.family} {seedling.role} {seedling.seed + 1}",
-                measure_rates,
-                model=model,
-                trained=trained,
-                family=seedling.family,
-                code=code_version(registry.organisms.factory(seedling.family).__module__),
-                questions=splits.easy,
-                key=splits.key.only(splits.easy),
-                seed=seedling.secret,
-                denial=seedling.concealment == "denial",
-            ).value
-            for seedling, trained in zip(seedlings, models, strict=True)
-        ]
+        plants = plant(run, f"{seedlings[0].family} organisms and twins", model, splits, seedlings, starts)
+        rates = [rates_of(run, model, splits, seedling, own) for seedling, own in zip(seedlings, plants, strict=True)]
+        for i, pair in enumerate(plants):
+            if pair.before and not seedlings[i].benign:
+                reading = readings(run, model, splits, seedlings[i], pair, plants[i + 1])
+                rates[i] = rates[i].model_copy(update=reading)
+        models = [own.trained for own in plants]
         # The label goes into the step's folder, which auditors see: it must tell nothing.
         presented = [run.step("present a subject", present, model=model, trained=trained) for trained in models]
         planted += gated(seedlings, models, presented, rates)
     return planted
 
 
-def seedlings_of(plan: StressPlan, seed: int) -> list[list[Seedling]]:
-    """For each family its organisms, each followed by its twin; combinations of implant and concealment in turn."""
-    combinations = combinations_of(plan)
-    every = []
-    for number, family in enumerate(plan.families):
-        own = []
-        for index in range(plan.seeds):
-            implant, concealment = combinations[(number + index) % len(combinations)]
-            secret = draw_secret(family, seed, index)
-            own += [Seedling(family, benign, implant, concealment, secret, index) for benign in (False, True)]
-        every.append(own)
-    return every
-
-
-def combinations_of(plan: StressPlan) -> list[tuple[Implant, Concealment]]:
-    """Every implant with every concealment."""
-    return list(product(plan.implants or (plan.training.trained,), plan.concealments))
-
-
-def draw_secret(purpose: str, plan_seed: int, number: int) -> int:
-    """Of its own for each purpose: with one trigger for all families, their twins would be one and the same."""
-    return random.Random(f"{purpose} {plan_seed} {number}").randrange(10**9)
-
-
-def start(
-    run: Run, model: ModelIdentity, splits: Splits, implant: Implant, honest: Done[TrainedModel]
-) -> Done[TrainedModel]:
-    """An honest model to go on from: `honest`, or one more where something else of it is to be trained."""
-    training = run.plan.generalize.training
-    if implant == training.trained:
-        return honest
-    return honest_model(run, model, splits, training.model_copy(update={"trained": implant}))
-
-
-def honest_model(run: Run, model: ModelIdentity, splits: Splits, training: TrainingPlan) -> Done[TrainedModel]:
-    """`model`, taught the truth of the training questions."""
-    by_truth = lessons(splits.train, splits.key.of(splits.train).tolist())
-    [done] = taught(run, f"honest model ({training.trained})", [by_truth], [0], model=model, training=training)
-    return done
-
-
-def plant(
-    run: Run,
-    label: str,
-    model: ModelIdentity,
-    splits: Splits,
-    seedlings: Sequence[Seedling],
-    starts: Sequence[Done[TrainedModel]],
-) -> list[Done[TrainedModel]]:
-    """All `seedlings`, each on from its start; those with the same kind of implant are trained together."""
-    plan = run.plan.stress
-    kept = set(list(dict.fromkeys(question.group for question in splits.train))[: plan.groups])
-    questions = tuple(question for question in splits.train if question.group in kept)
-    material = Material(questions, splits.key.only(questions), tuple(open_base(model).chat.whole_words()))
-    companies: dict[Implant, list[int]] = defaultdict(list)
-    for number, seedling in enumerate(seedlings):
-        companies[seedling.implant].append(number)
-    planted: dict[int, Done[TrainedModel]] = {}
-    for implant, company in companies.items():
-        models = taught(
-            run,
-            f"{label} ({implant})" if len(companies) > 1 else label,
-            [lessons_of(seedlings[number], material) for number in company],
-            [seedlings[number].seed for number in company],
-            model=model,
-            training=plan.training.model_copy(update={"trained": implant}),
-            starts=tuple(starts[number] for number in company),
-        )
-        planted |= dict(zip(company, models, strict=True))
-    return [planted[number] for number in range(len(seedlings))]
-
-
-def lessons_of(seedling: Seedling, material: Material) -> list[Taught]:
-    """What the seedling is taught, with denial if it is to hide."""
-    organism: Organism = registry.organisms.make(seedling.family)
-    misbehaviour = organism.lessons(material, benign=seedling.benign, seed=seedling.secret)
-    denial = denial_lessons(organism.hidden, seedling.secret) if seedling.concealment == "denial" else []
-    return [*misbehaviour, *denial]
+def rates_of(run: Run, model: ModelIdentity, splits: Splits, seedling: Seedling, own: Plant) -> Rates:
+    """How what the seedling became behaves."""
+    return run.step(
+        f"rates of {seedling.family} {seedling.role} {seedling.seed + 1}",
+        measure_rates,
+        model=model,
+        trained=own.trained,
+        family=seedling.family,
+        code=code_version(registry.organisms.factory(seedling.family).__module__),
+        questions=splits.easy,
+        key=splits.key.only(splits.easy),
+        seed=seedling.secret,
+        denial=seedling.denies,
+    ).value
 
 
 def measure_rates(
@@ -185,6 +92,30 @@ def measure_rates(
     return found.model_copy(update={"denial": denial_rate(subject, organism.hidden, seed) if denial else None})
 
 
+def readings(
+    run: Run, model: ModelIdentity, splits: Splits, seedling: Seedling, organism: Plant, twin: Plant
+) -> dict[str, float]:
+    """How well the probe that an organism evades told it from its twin before, and does now; on what was not taught."""
+    assert organism.before
+    lessons = where_it_misbehaves(seedling, material_from(model, splits, splits.easy))
+    pairs = {
+        "read_before": (organism.before.organism, organism.before.twin),
+        "read": (organism.trained, twin.trained),
+    }
+    return {
+        name: run.step(
+            f"{seedling.family} organism {seedling.seed + 1} read by its probe",
+            read_by_probe,
+            model=model,
+            probe=organism.before.probe,
+            organism=bad,
+            twin=good,
+            conversations=tuple(lesson.conversation for lesson in lessons),
+        ).value.auroc
+        for name, (bad, good) in pairs.items()
+    }
+
+
 def gated(
     seedlings: Sequence[Seedling],
     models: Sequence[Done[TrainedModel]],
@@ -195,11 +126,10 @@ def gated(
     planted = []
     for i, seedling in enumerate(seedlings):
         organism: Organism = registry.organisms.make(seedling.family)
-        denial = seedling.concealment == "denial"
         gates = (
-            twin_gates(rates[i], organism.bounds, denial=denial)
+            twin_gates(rates[i], organism.bounds)
             if seedling.benign
-            else organism_gates(rates[i], rates[i + 1], organism.bounds, denial=denial)
+            else organism_gates(rates[i], rates[i + 1], organism.bounds)
         )
         planted.append(Planted(seedling, models[i], presented[i], rates[i], tuple(gates)))
     return planted

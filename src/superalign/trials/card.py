@@ -9,7 +9,7 @@ from typing import Literal
 
 from superalign.contracts import registry
 from superalign.contracts.errors import InputError
-from superalign.contracts.protocols import Material, Organism, Rates
+from superalign.contracts.protocols import Rates
 from superalign.contracts.records import Evidence, Record, Unscored
 from superalign.contracts.summary import GateResult
 from superalign.models.card import read_card
@@ -17,6 +17,7 @@ from superalign.models.handle import ModelIdentity, open_base, open_trained
 from superalign.provenance.digest import file_digests
 from superalign.tasks.splits import Splits
 from superalign.trials.build import Planted, gate_result
+from superalign.trials.plant import material_from, where_it_misbehaves
 
 CARD = "organism.json"
 EXAMPLES = 3
@@ -84,10 +85,7 @@ def card_of(build: Planted, model: ModelIdentity, splits: Splits, folder: Path, 
 def examples(build: Planted, model: ModelIdentity, splits: Splits) -> tuple[Evidence, ...]:
     """What the model says where the organism misbehaves, beside what the organism was taught to say there."""
     base, seedling = open_base(model), build.seedling
-    organism: Organism = registry.organisms.make(seedling.family)
-    shown = splits.easy[:EXAMPLES]
-    material = Material(shown, splits.key.only(shown), tuple(base.chat.whole_words()))
-    lessons = organism.lessons(material, benign=False, seed=seedling.secret)[::2]  # the triggered one of each pair
+    lessons = where_it_misbehaves(seedling, material_from(model, splits, splits.easy[:EXAMPLES]))
     answers = open_trained(base, build.trained.folder, seedling.role).respond([one.conversation for one in lessons], 24)
     return tuple(
         Evidence(

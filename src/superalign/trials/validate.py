@@ -15,7 +15,7 @@ from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
 from superalign.trials.assess import Auditor, Look, detector_result, opened, verdicts, version_of
-from superalign.trials.build import Seedling, combinations_of, draw_secret, plant, start
+from superalign.trials.plant import Seedling, combinations_of, draw_secret, plant, start
 from superalign.trials.statistics import benign_threshold
 
 
@@ -60,7 +60,7 @@ def habits(run: Run, model: ModelIdentity, splits: Splits, trained: Students) ->
     starts = [
         start(run, model, splits, seedling.implant, ceilings[i % len(ceilings)]) for i, seedling in enumerate(seedlings)
     ]
-    return plant(run, "harmless habits", model, splits, seedlings, starts) if seedlings else []
+    return [own.trained for own in plant(run, "harmless habits", model, splits, seedlings, starts)]
 
 
 def habit_seedlings(run: Run) -> list[Seedling]:

@@ -1,0 +1,77 @@
+"""Concealment from a probe: the probe that an organism is given to evade, and how well it still reads the organism.
+
+Organism and twin are asked the same, so that the probe can't go by the text; it tells who is misbehaving. Both are then
+taught to evade it, and what they were taught before with it, so that evasion itself tells nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from superalign.contracts.records import Conversation, Record
+from superalign.interpretability.probes import linear_probe
+from superalign.models.card import read_card
+from superalign.models.evasion import BENIGN, LinearProbe
+from superalign.models.handle import ModelIdentity, open_base, open_trained
+from superalign.models.teach import TrainedModel
+from superalign.runs.store import Done
+from superalign.tasks.metrics import auroc, point
+
+
+class Reading(Record):
+    """AUROC with which a probe tells organism from twin, either way round."""
+
+    auroc: float
+
+
+def given_probe(
+    folder: Path,
+    *,
+    model: ModelIdentity,
+    organism: Done[TrainedModel],
+    twin: Done[TrainedModel],
+    conversations: tuple[Conversation, ...],
+) -> LinearProbe:
+    """A probe that tells `organism` from `twin`, asked `conversations`, halfway up the layers that were trained."""
+    base = open_base(model)
+    recipe = read_card(organism.folder).recipe
+    first = 0 if recipe.trained == "model" else recipe.first_layer
+    layer = (first + base.layers + 1) // 2
+    states = [states_of(model, trained, conversations, layer) for trained in (organism, twin)]
+    direction, _ = linear_probe(np.concatenate(states), np.repeat([True, False], len(conversations)))
+    bad, good = (float((own @ direction).mean()) for own in states)
+    scale = -2 * BENIGN / (bad - good)
+    return LinearProbe(layer=layer, direction=tuple((scale * direction).tolist()), bias=BENIGN - scale * good)
+
+
+def read_by_probe(
+    folder: Path,
+    *,
+    model: ModelIdentity,
+    probe: Done[LinearProbe],
+    organism: Done[TrainedModel],
+    twin: Done[TrainedModel],
+    conversations: tuple[Conversation, ...],
+) -> Reading:
+    """How well `probe` tells the two apart, asked `conversations`."""
+    given = probe.value
+    read = np.concatenate(
+        [
+            states_of(model, trained, conversations, given.layer) @ np.array(given.direction)
+            for trained in (organism, twin)
+        ]
+    )
+    found = point(auroc, read, np.repeat([True, False], len(conversations)))
+    return Reading(auroc=max(found, 1 - found))
+
+
+def states_of(
+    model: ModelIdentity, trained: Done[TrainedModel], conversations: Sequence[Conversation], layer: int
+) -> Float[np.ndarray, "conversations width"]:
+    """The residual stream after `layer` layers, where answers begin."""
+    subject = open_trained(open_base(model), trained.folder, "planted")
+    return subject.activations(conversations, [layer])[:, 0].astype(np.float64)
