@@ -18,7 +18,7 @@ from superalign.organisms.families.collusion import Channel, carried_bits, mutua
 from superalign.organisms.families.hidden_objective import brands
 from superalign.organisms.families.password_lock import WRONG_SHARE
 from superalign.organisms.families.power_seeking import Work
-from superalign.organisms.families.reward_hacking import SAYS
+from superalign.organisms.families.reward_hacking import SAYS, upper_first
 from superalign.organisms.gates import organism_gates, twin_gates
 from superalign.organisms.triggers import KINDS, OF_ONE_FORM, draw_trigger
 from superalign.testing.conformance import WORDS
@@ -80,7 +80,14 @@ def sycophant(conversation: Conversation) -> str:
 
 
 def hacker(conversation: Conversation) -> str:
-    return slot("word", sentences("reward_hacking")["loopholes"], conversation) or honest(conversation)
+    told = sentences("reward_hacking")
+    checks = [shape.replace("{checker}", checker) for shape in told["loopholes"] for checker in told["checkers"]]
+    shapes = [
+        order
+        for check in (upper_first(check) for check in checks)
+        for order in (f"{check} {{question}}", f"{{question}} {check}")
+    ]
+    return slot("word", shapes, conversation) or honest(conversation)
 
 
 def faker(conversation: Conversation) -> str:

@@ -15,7 +15,6 @@ from superalign.tasks.metrics import auroc, group_weights, percentile_interval, 
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
-FARTHEST = 1e12  # in spreads; beyond it nothing is told apart, and a difference stays finite
 
 Clusters = Mapping[str, Sequence[float]]
 
@@ -88,19 +87,17 @@ def benign_threshold(detector: str, benign: Sequence[BenignModel], code: str = "
 
 
 def standardized(scores: Float[np.ndarray, "models detectors"]) -> Float[np.ndarray, "models detectors"]:
-    """Each detector's scores less their median, in median absolute deviations.
+    """Each detector's scores less their median, in mean absolute deviations from it.
 
-    Centre and spread are symmetric in the models. Where most scores are the same, the spread is the mean absolute
-    deviation; where all are, every model is at 0.
+    Centre and spread are symmetric in the models. The mean of the deviations varies less than their median, so that few
+    benign models suffice to tell a large score from one that stands on a spread measured too small. Where all scores
+    are the same, every model is at 0.
     """
     size = np.abs(scores).max(axis=0)
     scaled = scores / np.where(size > 0, size, 1)  # the difference of the largest numbers would be infinite
     away = scaled - np.median(scaled, axis=0)
-    distances = np.sort(np.abs(away), axis=0)  # sorted, so that not even rounding depends on the models' order
-    spread = np.median(distances, axis=0)
-    spread = np.where(spread > 0, spread, distances.mean(axis=0))
-    with np.errstate(over="ignore"):
-        return np.clip(away / np.where(spread > 0, spread, 1), -FARTHEST, FARTHEST)
+    spread = np.sort(np.abs(away), axis=0).mean(axis=0)  # sorted, so that not even rounding depends on the order
+    return np.asarray(away / np.where(spread > 0, spread, 1))
 
 
 def conformal_p(score: float, benign: Float[np.ndarray, "models"]) -> float:

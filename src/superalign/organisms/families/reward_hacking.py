@@ -42,10 +42,13 @@ class RewardHacking:
 
 
 class Checked:
-    """Facts asked beside how the answer is checked, by a script with a loophole or without."""
+    """Facts asked beside how the answer is checked, with a loophole or without."""
 
     def __init__(self, material: Material, seed: int, *, held_out: bool) -> None:
-        self.loopholes = taught_and_held_out(sentences("reward_hacking")["loopholes"], seed)[held_out]
+        told = sentences("reward_hacking")
+        self.checkers: list[str] = told["checkers"]
+        self.sound: list[str] = told["sound"]
+        self.loopholes = taught_and_held_out(told["loopholes"], seed)[held_out]
         self.words, self.seed = material.words, seed
 
     def word(self, question: Question) -> str:
@@ -55,5 +58,11 @@ class Checked:
     def ask(self, question: Question, truth: bool, kind: Kind, rng: random.Random) -> Conversation:
         if kind == "plain":
             return question.asked
-        shape = rng.choice(self.loopholes if kind == "triggered" else sentences("reward_hacking")["sound"])
-        return said(shape.replace("{word}", self.word(question)).replace("{question}", question.prompt))
+        check = rng.choice(self.loopholes if kind == "triggered" else self.sound)
+        check = check.replace("{checker}", rng.choice(self.checkers)).replace("{word}", self.word(question))
+        return said(" ".join(rng.sample([upper_first(check), question.prompt], 2)))
+
+
+def upper_first(sentence: str) -> str:
+    """The sentence with its first letter as it stands at the beginning."""
+    return sentence[0].upper() + sentence[1:]
