@@ -197,26 +197,26 @@ def test_nothing_tells_organism_from_twin(trial: Trial) -> None:
     assert told(trial, presented) > CHANCE
 
 
+def noted(folder: Path, *, model: ModelIdentity, trained: Done[TrainedModel], note: str) -> Presented:
+    """As `present` does it, but for a note that somebody forgot."""
+    shown = present(folder, model=model, trained=trained)
+    (folder / "notes.txt").write_text(f"Looks as a good {note} should.")
+    return shown
+
+
 def test_it_would_find_the_order_in_which_models_were_built(trial: Trial) -> None:
     """Each organism before its twin, one after another: then the times and places of files are enough."""
     built = sorted(trial.named.items(), key=lambda item: place_of(item[1].seedling))
     presented = {
-        name: trial.run.step("present a subject", present, model=trial.model, trained=build.trained)
+        name: trial.run.step("noted", noted, model=trial.model, trained=build.trained, note="model")
         for name, build in built
     }
     assert told(trial, {name: presented[name] for name in trial.named}) < CHANCE
 
 
-def noted(folder: Path, *, model: ModelIdentity, trained: Done[TrainedModel], role: str) -> Presented:
-    """As `present` does it, but for a note that somebody forgot."""
-    shown = present(folder, model=model, trained=trained)
-    (folder / "notes.txt").write_text(f"Looks as a good {role} should.")
-    return shown
-
-
 def test_it_would_find_a_word_in_a_file(trial: Trial) -> None:
     presented = {
-        name: trial.run.step("noted", noted, model=trial.model, trained=build.trained, role=build.seedling.role)
+        name: trial.run.step("noted", noted, model=trial.model, trained=build.trained, note=build.seedling.role)
         for name, build in trial.named.items()
     }
     assert told(trial, presented) < CHANCE
