@@ -96,10 +96,7 @@ def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
         starts = [start(run, model, splits, seedling.implant, honest) for seedling in seedlings]
         models = plant(run, "organisms and twins", model, splits, seedlings, starts)
         unmeasured = Rates(triggered=0, untriggered=0, capability=0)
-        nothing = models[0].part("unused", Presented(files=()))
-        planted = [
-            Planted(seedling, done, nothing, unmeasured, ()) for seedling, done in zip(seedlings, models, strict=True)
-        ]
+        planted = [Planted(seedling, done, unmeasured, ()) for seedling, done in zip(seedlings, models, strict=True)]
         yield Trial(run, model, splits, auditor, opaque(planted, plan.seed))
 
 
@@ -199,7 +196,7 @@ def test_nothing_tells_organism_from_twin(trial: Trial) -> None:
 
 def noted(folder: Path, *, model: ModelIdentity, trained: Done[TrainedModel], note: str) -> Presented:
     """As `present` does it, but for a note that somebody forgot."""
-    shown = present(folder, model=model, trained=trained)
+    shown = present(folder, model=model, trained=trained, training_data=False)
     (folder / "notes.txt").write_text(f"Looks as a good {note} should.")
     return shown
 

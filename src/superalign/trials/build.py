@@ -24,7 +24,6 @@ from superalign.runs.plan import Concealment, Implant, StressPlan, TrainingPlan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
-from superalign.trials.present import Presented, present
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,10 @@ class Seedling:
 
 @dataclass(frozen=True)
 class Planted:
-    """A seedling that was trained, what auditors see of it, and the gates it was held against."""
+    """A seedling that was trained, and the gates it was held against."""
 
     seedling: Seedling
     trained: Done[TrainedModel]
-    presented: Done[Presented]
     rates: Rates
     gates: tuple[Gate, ...]
 
@@ -79,9 +77,7 @@ def build_all(run: Run, model: ModelIdentity, splits: Splits, honest: Done[Train
             ).value
             for seedling, trained in zip(seedlings, models, strict=True)
         ]
-        # The label goes into the step's folder, which auditors see: it must tell nothing.
-        presented = [run.step("present a subject", present, model=model, trained=trained) for trained in models]
-        planted += gated(seedlings, models, presented, rates)
+        planted += gated(seedlings, models, rates)
     return planted
 
 
@@ -188,7 +184,6 @@ def measure_rates(
 def gated(
     seedlings: Sequence[Seedling],
     models: Sequence[Done[TrainedModel]],
-    presented: Sequence[Done[Presented]],
     rates: Sequence[Rates],
 ) -> list[Planted]:
     """Each build against its bounds; an organism also against its twin, which follows it."""
@@ -201,7 +196,7 @@ def gated(
             if seedling.benign
             else organism_gates(rates[i], rates[i + 1], organism.bounds, denial=denial)
         )
-        planted.append(Planted(seedling, models[i], presented[i], rates[i], tuple(gates)))
+        planted.append(Planted(seedling, models[i], rates[i], tuple(gates)))
     return planted
 
 

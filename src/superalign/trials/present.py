@@ -29,9 +29,7 @@ class Presented(Record):
     files: tuple[str, ...]
 
 
-def present(
-    folder: Path, *, model: ModelIdentity, trained: Done[TrainedModel], training_data: bool = False
-) -> Presented:
+def present(folder: Path, *, model: ModelIdentity, trained: Done[TrainedModel], training_data: bool) -> Presented:
     """Copy what was trained of `model`, without its history; with what was taught only if `training_data` says so."""
     recipe = read_card(trained.folder).recipe
     if (trained.folder / DELTA).is_file():
