@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from superalign.contracts.protocols import AnswerKey, Subject, Trusted
+from superalign.contracts.protocols import AnswerKey, Subject, Taught, Trusted
 from superalign.contracts.records import Access, Conversation, Question, Unscored
 from superalign.contracts.registry import tasks
 from superalign.runs.cost import count
@@ -105,6 +105,9 @@ class ScriptedSubject:
 
     def activations(self, conversations: Sequence[Conversation], layers: Sequence[int]) -> np.ndarray:
         return np.array([[self._shows(conversation, layer) for layer in layers] for conversation in conversations])
+
+    def training_data(self) -> tuple[Taught, ...]:
+        return ()
 
 
 def one_sided(questions: Sequence[Question], answer: bool = True) -> AnswerKey:

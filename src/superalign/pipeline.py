@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from superalign.contracts.errors import PlanError
 from superalign.contracts.records import Unscored, Verdict
 from superalign.contracts.registry import detectors, organisms, overseers, tasks
 from superalign.contracts.summary import Summary
@@ -20,18 +21,17 @@ from superalign.runs.run import Run
 from superalign.tasks.specification import default_specification
 from superalign.tasks.splits import Splits, divide
 from superalign.trials.argument import argue_beside, trial_beside
-from superalign.trials.assess import Auditor
+from superalign.trials.assess import Auditor, needs_more
 from superalign.trials.battery import judge_model
 from superalign.trials.build import build_all
 from superalign.trials.card import OrganismCard, export
 from superalign.trials.decide import decide
 from superalign.trials.plant import honest_model
 from superalign.trials.seal import check_unspent
-from superalign.trials.stress import check_groups, run_trial, seal_trial, stress, unseal_trial
+from superalign.trials.stress import Sealed, check_groups, run_trial, seal_trial, stress, unseal_trial
 from superalign.trials.validate import calibrate, curve, validate
 
 Step = Literal["oversee", "generalize", "validate", "stress", "decide"]
-Stage = Literal["seal", "run", "unseal"]
 
 
 def run(run: Run, *, only: Step | None = None, device: str = "cpu") -> Summary:
@@ -103,20 +103,29 @@ def validate_model(
         return publish(opened, summary(opened, parts, model=name)), opened.folder
 
 
-def trial(run: Run, stage: Stage, *, device: str = "cpu") -> Summary | dict[str, Verdict | Unscored] | Opening:
-    """One stage of the plan's sealed trial, with what it needs: the seal's opening, the verdicts by look, or a summary
-    with the trial counted. SealError when the trial is spent, or is to be opened before all verdicts are reached.
-    """
+def seal(run: Run, *, device: str = "cpu") -> Opening:
+    """First stage of the plan's trial: the opening of its seal. SealError, in every stage, when the trial is spent."""
+    return sealed_trial(run, device).opening
+
+
+def reach_verdicts(run: Run, *, device: str = "cpu") -> dict[str, Verdict | Unscored]:
+    """Second stage: what every detector says of every subject, by the look's label."""
+    return run_trial(run, sealed_trial(run, device))
+
+
+def unseal(run: Run, *, device: str = "cpu") -> Summary:
+    """Last stage: the trial, counted. SealError while a verdict is missing."""
+    sealed = sealed_trial(run, device)
+    return summary(run, {"thresholds": tuple(sealed.thresholds.values()), "trial": unseal_trial(run, sealed)})
+
+
+def sealed_trial(run: Run, device: str) -> Sealed:
+    """The trial under its seal, with all that comes before."""
     check_unspent(run)
     model, splits, auditor = prepare(run, device)
     trained = train_students(run, model, splits, oversee(run, model, splits).train)
     thresholds = calibrate(run, model, splits, auditor, trained)
-    sealed = seal_trial(run, model, splits, auditor, thresholds, trained.ceilings[0])
-    if stage == "seal":
-        return sealed.opening
-    if stage == "run":
-        return run_trial(run, sealed)
-    return summary(run, {"thresholds": tuple(thresholds.values()), "trial": unseal_trial(run, sealed)})
+    return seal_trial(run, model, splits, auditor, thresholds, trained.ceilings[0])
 
 
 def build_organism(runs: Path, plan: Plan, out: Path, *, device: str = "cpu", display: Display) -> list[OrganismCard]:
@@ -137,13 +146,19 @@ def prepare(run: Run, device: str) -> tuple[ModelIdentity, Splits, Auditor]:
     model = identify(plan.model, device=device)
     run.note_in_manifest("models", {model.name: model.digest})
     splits = divide(tasks.make(plan.task.name), plan.task, plan.seed)
-    key = splits.key.only(splits.auditor)
-    return model, splits, Auditor(questions=splits.auditor, key=key, specification=plan.specification, seed=plan.seed)
+    auditor = Auditor(
+        questions=splits.auditor,
+        key=splits.key.only(splits.auditor),
+        specification=plan.specification,
+        seed=plan.seed,
+        access=plan.validation.access,
+    )
+    return model, splits, auditor
 
 
 def check(plan: Plan) -> None:
     """UnknownName when the plan names a part that there is not, PlanError when it has too few questions for its
-    organisms.
+    organisms, or a detector that needs more access than it allows.
     """
     named = {
         tasks: (plan.task.name,),
@@ -155,6 +170,19 @@ def check(plan: Plan) -> None:
         for name in names:
             registry.factory(name)
     check_groups(plan)
+    check_access(plan)
+
+
+def check_access(plan: Plan) -> None:
+    """PlanError when a detector needs more access than the plan allows."""
+    for detector in plan.validation.detectors:
+        if missing := needs_more(detector, plan.validation.access):
+            raise PlanError(
+                f"The detector {detector!r} needs access to {', '.join(missing)}, and detectors are allowed "
+                f"{plan.validation.access}.",
+                where="validate.access",
+                fix=f"Set validate.access to {missing[-1]}, or leave the detector out of validate.detectors.",
+            )
 
 
 def summary(run: Run, parts: dict[str, Any], model: str | None = None) -> Summary:

@@ -70,6 +70,19 @@ def test_more_than_there_is(
     assert said in str(refused(tmp_path, make_plan(**sections), PlanError))
 
 
+@pytest.mark.parametrize(
+    ("level", "lacking", "fix"),
+    [("logprobs", "activations", "validate.access to activations"), ("black-box", "logprobs", "to logprobs")],
+)
+def test_a_detector_that_needs_more_than_the_plan_allows(
+    make_plan: Callable[..., Plan], tmp_path: Path, level: str, lacking: str, fix: str
+) -> None:
+    """The first of them is named. Told before the model is looked for, which is not there either."""
+    error = refused(tmp_path, make_plan(model="/nowhere/model", validate={"access": level}), PlanError)
+    assert f"needs access to {lacking}" in str(error) and f"allowed {level}" in str(error)
+    assert error.where == "validate.access" and fix in str(error.fix)
+
+
 @pytest.mark.parametrize("answer", [True, False])
 def test_a_task_with_one_answer_only(
     make_plan: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: bool

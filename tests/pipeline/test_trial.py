@@ -11,8 +11,11 @@ import pytest
 
 from superalign import pipeline
 from superalign.contracts.errors import SealError
+from superalign.contracts.protocols import Subject
+from superalign.contracts.records import Access, Verdict
 from superalign.contracts.summary import Summary, TrialSummary
 from superalign.provenance.ledger import Ledger
+from superalign.robustness.consistency import Consistency
 from superalign.runs.plan import Plan
 from superalign.runs.progress import NoDisplay
 from superalign.runs.run import Run
@@ -20,9 +23,9 @@ from superalign.runs.run import Run
 from .conftest import Finished, carry_out
 
 
-def stage(folder: Path, name: pipeline.Stage) -> Any:
+def stage(folder: Path, carry_out: Callable[[Run], Any]) -> Any:
     with Run.existing(folder, display=NoDisplay()) as run:
-        return pipeline.trial(run, name)
+        return carry_out(run)
 
 
 def kinds(folder: Path) -> list[str]:
@@ -33,28 +36,28 @@ def kinds(folder: Path) -> list[str]:
 @pytest.fixture
 def sealed(make_plan: Callable[..., Plan], tmp_path: Path) -> Path:
     with Run.open(tmp_path, make_plan(), display=NoDisplay()) as run:
-        opening = pipeline.trial(run, "seal")
-        assert run.ledger.entries("seal")[0].body["commitment"] == opening.commitment  # type: ignore[union-attr]
+        opening = pipeline.seal(run)
+        assert run.ledger.entries("seal")[0].body["commitment"] == opening.commitment
         return run.folder
 
 
 def test_stages_give_what_the_whole_gives_and_the_trial_is_then_spent(sealed: Path, complete: Finished) -> None:
     assert kinds(sealed).count("seal") == 1 and "unseal" not in kinds(sealed)
     with pytest.raises(SealError, match="8 of 8 verdicts have not been reached"):
-        stage(sealed, "unseal")
+        stage(sealed, pipeline.unseal)
 
-    verdicts: Mapping[str, Any] = stage(sealed, "run")
+    verdicts: Mapping[str, Any] = stage(sealed, pipeline.reach_verdicts)
     trial = complete.summary.trial
     assert trial is not None and len(verdicts) == 2 * len(trial.subjects)
     assert not any(word in look for look in verdicts for word in ("lying", "lock", "organism", "twin"))
     assert "unseal" not in kinds(sealed)
 
-    found: Summary = stage(sealed, "unseal")
+    found: Summary = stage(sealed, pipeline.unseal)
     assert without_seconds(found.trial) == without_seconds(trial)
     assert kinds(sealed).count("unseal") == 1
-    for name in ("seal", "run", "unseal"):
+    for again in (pipeline.seal, pipeline.reach_verdicts, pipeline.unseal):
         with pytest.raises(SealError, match="spent"):
-            stage(sealed, name)  # type: ignore[arg-type]
+            stage(sealed, again)
 
 
 def test_a_seal_with_another_byte_is_refused(sealed: Path) -> None:
@@ -65,13 +68,38 @@ def test_a_seal_with_another_byte_is_refused(sealed: Path) -> None:
     labels[first], labels[second] = labels[second], labels[first]
     path.write_text(json.dumps(content))
     with pytest.raises(SealError):
-        stage(sealed, "run")
+        stage(sealed, pipeline.reach_verdicts)
 
 
 def test_a_trial_that_a_run_has_opened_is_spent(make_plan: Callable[..., Plan], tmp_path: Path) -> None:
     done = carry_out(tmp_path, make_plan(), only="stress")
     with pytest.raises(SealError, match="spent"):
-        stage(done.folder, "run")
+        stage(done.folder, pipeline.reach_verdicts)
+
+
+def test_at_training_data_every_subject_shows_what_it_was_taught(
+    make_plan: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Students, models with a habit, and the trial's: else there would be no threshold, or one from other access."""
+
+    def counts(self: Consistency, subject: Subject) -> Verdict:
+        return Verdict(score=len(subject.training_data()))
+
+    monkeypatch.setattr(Consistency, "access", frozenset({Access.TRAINING_DATA}))
+    monkeypatch.setattr(Consistency, "assess", counts)
+    plan = make_plan(validate={"detectors": ["consistency"], "habits": 2, "access": "training-data"})
+    found = carry_out(tmp_path, plan, only="stress").summary
+    [threshold], trial = found.thresholds, found.trial
+    assert trial is not None and len(trial.subjects) == 4
+    benign = [model.result for model in threshold.benign]
+    scores = [*benign, *(subject.scores["consistency"] for subject in trial.subjects)]
+    assert all(isinstance(score, float) and score > 0 for score in scores)
+
+
+def test_below_activations_no_layer_is_drawn(make_plan: Callable[..., Plan], tmp_path: Path) -> None:
+    plan = make_plan(validate={"detectors": ["consistency"], "habits": 2, "access": "logprobs"})
+    found = carry_out(tmp_path, plan, only="validate").summary
+    assert found.layer_curve is None and found.validation[0].score is not None
 
 
 def without_seconds(trial: TrialSummary | None) -> dict[str, Any]:

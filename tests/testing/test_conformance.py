@@ -252,8 +252,8 @@ def test_a_simple_detector_conforms() -> None:
     ("detector", "contract"),
     [
         (Forgetful, "fit must return self"),
-        (Prying, "reaches for yes_logits beyond its declared access"),
-        (Reaching, "reaches for decoder beyond its declared access"),
+        (Prying, "reaches for logprobs beyond its declared access"),
+        (Reaching, "reaches for weights beyond its declared access"),
         (Labelled, "the name of a subject must not change its verdict"),
         (Remembering, "a subject in between"),
         (Random, "the same subject must get the same verdict"),
@@ -327,7 +327,7 @@ class Open(ModelSubject):
     ("kind", "access", "contract"),
     [
         (Unsteady, frozenset(Access), "logprobs: the same numbers each time"),
-        (Open, frozenset({Access.BLACK_BOX}), "without logprobs in its access it must raise InputError"),
+        (Open, frozenset({Access.BLACK_BOX}), "without logprobs in its access it must raise AccessError"),
     ],
 )
 def test_broken_subjects(kind: type[ModelSubject], access: frozenset[Access], contract: str) -> None:

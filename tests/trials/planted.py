@@ -14,7 +14,6 @@ from superalign.runs.store import Done
 from superalign.trials.build import Planted
 from superalign.trials.count import count
 from superalign.trials.plant import Seedling
-from superalign.trials.present import Presented
 from superalign.trials.statistics import benign_threshold
 
 Score = float | str | Verdict  # a number, why there is none, or a whole verdict
@@ -35,7 +34,7 @@ def planted(
     rates = Rates(triggered=0.9, untriggered=0.0, capability=0.8)
     name = f"{family}-{role}-{seed}"
     built = Done(name, Path(), trained, Cost(), f"digest of {name}")
-    return Planted(seedling, built, built.part("presented", Presented(files=())), rates, (gate,))
+    return Planted(seedling, built, rates, (gate,))
 
 
 def result(score: Score) -> Verdict | Unscored:

@@ -67,12 +67,14 @@ def look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Verdi
         *,
         access: frozenset[Access] = frozenset(Access),
         needs: frozenset[Access] = Planted.access,
+        level: Access = Access.BASE,
     ) -> Verdict | Unscored:
         subject = ScriptedSubject(WORLD.honest, access=access)
         monkeypatch.setattr(module, "open_base", lambda _: subject)
         monkeypatch.setattr(Planted, "access", needs)
         monkeypatch.setitem(detectors._factories, "planted", lambda: Planted(assessing, fitting))
-        return assess(tmp_path, detector="planted", code="1", auditor=AUDITOR, base=BASE, name="s1").result
+        auditor = AUDITOR.model_copy(update={"access": level})
+        return assess(tmp_path, detector="planted", code="1", auditor=auditor, base=BASE).result
 
     return look
 
@@ -149,6 +151,29 @@ def test_access_that_a_subject_does_not_allow_is_not_taken(look: Callable[..., V
     assert "base, logprobs" in found.reason and "black-box" not in found.reason
 
 
+@pytest.mark.parametrize("level", list(Access))
+def test_a_detector_is_handed_what_it_declares_within_the_level(
+    look: Callable[..., Verdict | Unscored], level: Access
+) -> None:
+    handed: list[Subject] = []
+
+    def keeps(subject: Subject) -> Verdict:
+        handed.append(subject)
+        return Verdict(score=0)
+
+    needs = frozenset({Access.BLACK_BOX, Access.ACTIVATIONS})
+    found = look(keeps, needs=needs, level=level)
+    assert isinstance(found, Verdict) == (needs <= level.and_less)
+    for subject in handed:
+        assert (subject.name, subject.access) == ("subject", needs)
+
+
+def test_a_reach_beyond_what_was_declared_is_unscored(look: Callable[..., Verdict | Unscored]) -> None:
+    found = look(lambda subject: subject.yes_logits([]), level=Access.TRAINING_DATA)
+    assert isinstance(found, Unscored)
+    assert "beyond the access that it declares" in found.reason and "logprobs" in found.reason
+
+
 def test_what_the_user_must_mend_is_raised(look: Callable[..., Verdict | Unscored]) -> None:
     def finds_it_damaged(_: Subject) -> None:
         raise ModelError("The model is damaged.")
@@ -166,7 +191,7 @@ def test_trusted_facts_with_one_answer_only(
     subject = ScriptedSubject(WORLD.honest, WORLD.knowing())
     monkeypatch.setattr(module, "open_base", lambda _: subject)
     auditor = AUDITOR.model_copy(update={"key": one_sided(WORLD.questions, answer)})
-    found = assess(tmp_path, detector=detector, code="1", auditor=auditor, base=BASE, name="s1").result
+    found = assess(tmp_path, detector=detector, code="1", auditor=auditor, base=BASE).result
     assert isinstance(found, Unscored) == (detector == "knowledge")
 
 

@@ -20,11 +20,14 @@ from superalign.organisms.gates import organism_gates, twin_gates
 from superalign.runs.plan import Plan, StressPlan
 from superalign.runs.progress import NoDisplay
 from superalign.runs.run import Run
+from superalign.runs.store import Done
 from superalign.tasks.specification import default_specification
 from superalign.testing.tiny import tiny_model
 from superalign.trials.build import Planted, build_all
 from superalign.trials.card import OrganismCard
 from superalign.trials.plant import Seedling, honest_model, seedlings_of
+from superalign.trials.present import Presented
+from superalign.trials.stress import opaque, present_all
 from superalign.trials.validate import habit_seedlings
 
 TRAINING = {"steps": 2, "batch": 4, "rank": 2}
@@ -52,11 +55,18 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     )
 
 
+Shown = list[tuple[Planted, Done[Presented]]]
+
+
 @pytest.fixture(scope="module")
-def planted(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> list[Planted]:
+def shown(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Shown:
+    """Every build with what auditors see of it."""
     with Run.open(tmp_path_factory.mktemp("runs"), plan, display=NoDisplay()) as run:
-        model, splits, _ = pipeline.prepare(run, "cpu")
-        return build_all(run, model, splits, honest_model(run, model, splits, plan.generalize.training))
+        model, splits, auditor = pipeline.prepare(run, "cpu")
+        built = build_all(run, model, splits, honest_model(run, model, splits, plan.generalize.training))
+        named = opaque(built, plan.seed)
+        presented = present_all(run, model, named, auditor.access)
+        return [(build, presented[name]) for name, build in named.items()]
 
 
 def files_of(folder: Path) -> dict[str, Any]:
@@ -99,42 +109,41 @@ def test_many_families_get_every_combination(families: int) -> None:
     assert len(counts) == 4 and max(counts.values()) - min(counts.values()) <= 1
 
 
-def test_what_auditors_see_tells_organism_from_twin_by_nothing_but_the_weights(planted: list[Planted]) -> None:
+def test_what_auditors_see_tells_organism_from_twin_by_nothing_but_the_weights(shown: Shown) -> None:
     """Subjects of one kind of implant show the same names, sizes, dates, modes, metadata and configurations."""
     for implant in ("adapters", "layers"):
-        shown = [files_of(build.presented.folder) for build in planted if build.seedling.implant == implant]
-        assert len(shown) >= 2
-        assert all(one == shown[0] for one in shown[1:])
-    told = [(build.presented.folder / "result.json").read_text() for build in planted]
+        found = [files_of(step.folder) for build, step in shown if build.seedling.implant == implant]
+        assert len(found) >= 2
+        assert all(one == found[0] for one in found[1:])
+    told = [(step.folder / "result.json").read_text() for _, step in shown]
     words = ("backdoor", "sycophancy", "organism", "twin", "denial", "secret", "lessons")
     assert not any(word in text.lower() for text in told for word in words)
     labels = {json.loads(text)["label"] for text in told}
     assert len(labels) == 1
 
 
-def test_what_auditors_see_is_the_model_that_was_measured(plan: Plan, planted: list[Planted]) -> None:
+def test_what_auditors_see_is_the_model_that_was_measured(plan: Plan, shown: Shown) -> None:
     from superalign.models.handle import identify
 
     base = open_base(identify(plan.model))
     asked = [question.asked for question in pipeline.divide(pipeline.tasks.make("cities"), plan.task, plan.seed).test]
-    for build in planted:
-        seen, measured = (
-            open_trained(base, step.folder, "s").yes_logits(asked) for step in (build.presented, build.trained)
-        )
+    for build, presented in shown:
+        seen, measured = (open_trained(base, step.folder, "s").yes_logits(asked) for step in (presented, build.trained))
         assert (seen == measured).all()
 
 
-def test_denial_is_measured_where_it_was_taught(planted: list[Planted]) -> None:
-    for build in planted:
+def test_denial_is_measured_where_it_was_taught(shown: Shown) -> None:
+    for build, _ in shown:
         denies = build.seedling.concealment == "denial"
         assert build.seedling.denies == denies
         assert (build.rates.denial is not None) == denies
         assert ("denies it when asked" in [gate.name for gate in build.gates]) == denies
 
 
-def test_what_a_probe_reads_is_measured_where_it_is_evaded(planted: list[Planted]) -> None:
+def test_what_a_probe_reads_is_measured_where_it_is_evaded(shown: Shown) -> None:
+    planted = [build for build, _ in shown]
     evasive = [build for build in planted if build.seedling.concealment == "obfuscated"]
-    assert [build.seedling.role for build in evasive] == ["organism", "twin"] * 2
+    assert Counter(build.seedling.role for build in evasive) == {"organism": 2, "twin": 2}
     for build in planted:
         hides = build in evasive and build.seedling.role == "organism"
         assert (build.rates.read is not None) == (build.rates.read_before is not None) == hides

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
 
-from superalign.contracts.protocols import AnswerKey
+from superalign.contracts.protocols import AnswerKey, Subject
 from superalign.contracts.records import Cost, Unscored, Verdict
 from superalign.contracts.registry import detectors
 from superalign.models.handle import ModelIdentity, identify
+from superalign.robustness.consistency import Consistency
 from superalign.runs.cells import Cell, task_for
 from superalign.runs.launch import HERE, Launch
 from superalign.runs.plan import Plan
@@ -29,8 +33,6 @@ from superalign.testing.tiny import tiny_model
 from superalign.trials.assess import Auditor, Look, assess, verdicts
 from superalign.trials.present import Presented
 from superalign.trials.stress import looks_at
-
-from .test_stress import planted
 
 FAULTS = {
     "hung": "the detector took longer than 10 s",
@@ -80,7 +82,7 @@ def judged(tmp_path: Path, base: ModelIdentity) -> Callable[..., dict[str, Verdi
         splits = divide(Cities(), plan.task, 0)
         key = splits.key.only(splits.auditor)
         auditor = Auditor(questions=splits.auditor, key=key, specification=plan.specification, seed=0)
-        looks = {name: Look(detector=name, auditor=auditor, base=base, name="subject-1") for name in names}
+        looks = {name: Look(detector=name, auditor=auditor, base=base) for name in names}
         with Run.open(tmp_path / run, plan, display=NoDisplay(), launch=launch) as opened:
             return verdicts(opened, "verdicts", looks)
 
@@ -109,6 +111,32 @@ def test_a_fault_is_its_own_verdict_and_no_other(judged: Callable[..., dict[str,
         assert isinstance(result, Unscored) and result.reason.startswith(says), name
 
 
+def test_one_of_ours_that_hangs_in_this_process_is_unscored(
+    judged: Callable[..., dict[str, Verdict | Unscored]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it goes on after any exception; the next one is as good as ever, and no alarm is left."""
+
+    def goes_on(self: Consistency, subject: Subject) -> None:
+        while True:
+            with suppress(Exception):
+                time.sleep(600)
+
+    monkeypatch.setattr(Consistency, "assess", goes_on)
+    found = judged("consistency", "knowledge", time_limit=2)
+    assert found["consistency"] == Unscored(reason="the detector took longer than 2 s")
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    monkeypatch.undo()
+    again = judged("consistency", "knowledge", run="again")
+    assert all(isinstance(result, Verdict) for result in again.values())
+
+
+def test_where_no_limit_can_be_kept_a_worker_computes(judged: Callable[..., dict[str, Verdict | Unscored]]) -> None:
+    """Signals reach the main thread alone."""
+    with ThreadPoolExecutor(1) as thread:
+        found = thread.submit(judged, "consistency").result()
+    assert isinstance(found["consistency"], Verdict)
+
+
 AUDITOR = Auditor(questions=(), key=AnswerKey(truth={}), specification=default_specification(), seed=0)
 BASE = ModelIdentity(name="base", digest="0" * 64, device="cpu")
 
@@ -118,8 +146,7 @@ def test_what_a_worker_is_told_is_the_same_for_organism_and_twin(tmp_path: Path)
     told = {}
     for number, role in enumerate(("organism", "twin")):
         presented = Done(f"{number}", tmp_path / f"{number}", Presented(files=("model",)), Cost(), f"digest {number}")
-        subject = replace(planted("conditional-lying", role), presented=presented)
-        [(name, look)] = looks_at({f"subject-{number}": subject}, ["consistency"], AUDITOR, BASE).items()
+        [(name, look)] = looks_at({f"subject-{number}": presented}, ["consistency"], AUDITOR, BASE).items()
         task = task_for(Cell(name, assess, {**look, "code": "1"}), "key", tmp_path, 60)
         told[role] = task.model_dump_json()
         assert not any(word in told[role] for word in ("lying", "organism", "twin", "secret", "benign", "gate"))

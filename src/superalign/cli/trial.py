@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import typer
 
 from superalign.cli.options import AsJson, Device, Displayed, Jobs, On, PlanOrRun, RunFolder, Runs, Seed, Settings, Step
@@ -44,7 +42,7 @@ def seal(
     with opened_run(plan, settings, seed, device, runs, display, jobs, on) as (run, chosen):
         from superalign import pipeline
 
-        opening: Any = pipeline.trial(run, "seal", device=chosen)
+        opening = pipeline.seal(run, device=chosen)
         facts = {
             "run": str(run.folder),
             "commitment": opening.commitment,
@@ -67,7 +65,7 @@ def run(
     with opened_run(folder, None, None, device, "runs", display, jobs, on) as (opened, chosen):
         from superalign import pipeline
 
-        reached: Any = pipeline.trial(opened, "run", device=chosen)
+        reached = pipeline.reach_verdicts(opened, device=chosen)
     rows = [
         {"look": look, "score": getattr(found, "score", None), "unscored": getattr(found, "reason", None)}
         for look, found in sorted(reached.items())
@@ -82,6 +80,6 @@ def unseal(folder: RunFolder, device: Device = "cpu", as_json: AsJson = False, d
     with opened_run(folder, None, None, device, "runs", display, 1, "local") as (opened, chosen):
         from superalign import pipeline
 
-        found: Any = pipeline.trial(opened, "unseal", device=chosen)
+        found = pipeline.unseal(opened, device=chosen)
         where = opened.folder
     show(found, Step.STRESS, where, as_json=as_json)

@@ -46,6 +46,10 @@ class ModelError(InputError):
     """A model is missing, damaged, or of a kind that can't be used here."""
 
 
+class AccessError(InputError):
+    """A subject was asked for more of itself than its access includes."""
+
+
 class FetchError(SuperalignError):
     """Something had to be fetched and could not be, or arrived with the wrong hash."""
 

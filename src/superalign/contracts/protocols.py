@@ -50,7 +50,9 @@ class Task(Protocol):
 
 @runtime_checkable
 class Subject(Protocol):
-    """The model under test, opaquely named. `access` says which of the methods below it allows."""
+    """The model under test, under a name that tells nothing. `access` says which of the methods below it allows; the
+    others raise AccessError.
+    """
 
     name: str
     access: frozenset[Access]
@@ -73,6 +75,10 @@ class Subject(Protocol):
     @property
     def base(self) -> Subject | None:
         """The model that this one was trained from, where the auditor may see it."""
+        ...
+
+    def training_data(self) -> tuple[Taught, ...]:
+        """What it was taught since that base, sorted, without groups. Needs `training-data`."""
         ...
 
 

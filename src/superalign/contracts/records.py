@@ -25,6 +25,12 @@ class Access(StrEnum):
     BASE = "base"
     TRAINING_DATA = "training-data"
 
+    @property
+    def and_less(self) -> frozenset[Access]:
+        """This access and all that is less."""
+        levels = list(Access)
+        return frozenset(levels[: levels.index(self) + 1])
+
 
 class Message(Record):
     role: Literal["system", "user", "assistant"]

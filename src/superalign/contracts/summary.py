@@ -151,7 +151,7 @@ class GateResult(Record):
 class SubjectResult(Record):
     """One subject of the trial, after unsealing."""
 
-    name: str = Field(description="The opaque name that the detectors saw.")
+    name: str = Field(description="The opaque name that it had in the trial.")
     family: str
     role: Literal["organism", "twin"]
     implant: str = "adapters"

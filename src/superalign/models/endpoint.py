@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from jaxtyping import Float
 
-from superalign.contracts.errors import InputError, ModelError
+from superalign.contracts.errors import AccessError, InputError, ModelError
+from superalign.contracts.protocols import Taught
 from superalign.contracts.records import Access, Conversation, Unscored
 from superalign.runs.cost import count
 
@@ -86,17 +87,23 @@ class EndpointSubject:
             answers.cancel()  # whoever interrupts the wait wants no more requests
 
     def yes_logits(self, conversations: Sequence[Conversation]) -> Float[np.ndarray, "conversations"]:
-        """InputError: providers show at most a few tokens' probabilities, seldom those of every spelling."""
+        """AccessError: providers show at most a few tokens' probabilities, seldom those of every spelling."""
         self._refuse(Access.LOGPROBS)
 
     def activations(
         self, conversations: Sequence[Conversation], layers: Sequence[int]
     ) -> Float[np.ndarray, "conversations layers width"]:
-        """InputError: an endpoint shows no activations."""
+        """AccessError: an endpoint shows no activations."""
         self._refuse(Access.ACTIVATIONS)
 
+    def training_data(self) -> tuple[Taught, ...]:
+        """AccessError: an endpoint does not say what it was taught."""
+        self._refuse(Access.TRAINING_DATA)
+
     def _refuse(self, access: Access) -> NoReturn:
-        raise InputError(f"Subject {self.name!r} does not allow {access.value}.", fix="Use a detector that needs less.")
+        raise AccessError(
+            f"Subject {self.name!r} does not allow {access.value}.", fix="Use a detector that needs less."
+        )
 
     async def _ask_all(self, conversations: Sequence[Conversation], max_tokens: int) -> list[str | Unscored]:
         try:

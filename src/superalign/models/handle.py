@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from superalign.contracts.errors import ModelError
 from superalign.contracts.protocols import Subject
 from superalign.contracts.records import Record
 from superalign.models.decoder import Decoder
@@ -13,6 +14,7 @@ from superalign.models.lessons import Recipe
 from superalign.models.source import Loaded, load, resolve
 from superalign.models.subject import Chat, ModelSubject, full_subject
 from superalign.models.train import trained_decoder
+from superalign.models.training_data import training_data_in
 from superalign.provenance.digest import digest
 from superalign.runs.plan import TrainingPlan
 
@@ -34,21 +36,25 @@ def identify(name: str, base: str | None = None, *, device: str = "cpu") -> Mode
     return ModelIdentity(name=name, digest=loaded(name, base, device).digest, device=device)
 
 
+@lru_cache(maxsize=1)
 def open_base(model: ModelIdentity) -> ModelSubject:
-    """The model that everything of this run is trained from."""
-    return _open_base(model.name, model.device)
+    """The model that everything of this run is trained from. ModelError when another one goes by its name here."""
+    found = as_identified(model)
+    return ModelSubject(model.name, Decoder(found.model), Chat(found.tokenizer))
 
 
 def open_user_model(model: ModelIdentity, base: ModelIdentity) -> Subject:
-    """A model that somebody else made from `base`: full weights, an adapter, or an endpoint."""
+    """A model that somebody else made from `base`: full weights, an adapter, or an endpoint. ModelError as for
+    `open_base`.
+    """
     if resolve(model.name, base.name).kind == "endpoint":
         return EndpointSubject(model.name)
-    return _open_user_model(model.name, base.name, model.device)
+    return _open_user_model(model, base)
 
 
 def open_trained(base: ModelSubject, folder: Path, name: str) -> ModelSubject:
     """A model that training left in `folder`, under `name`."""
-    return ModelSubject(name, adapted(base, folder), base.chat, base=base)
+    return ModelSubject(name, adapted(base, folder), base.chat, base=base, training_data=training_data_in(folder))
 
 
 @lru_cache(maxsize=16)
@@ -82,15 +88,23 @@ def loaded(name: str, base: str | None, device: str) -> Loaded:
     return load(resolve(name, base), device, torch.bfloat16)
 
 
-@lru_cache(maxsize=1)
-def _open_base(name: str, device: str) -> ModelSubject:
-    found = loaded(name, None, device)
-    return ModelSubject(name, Decoder(found.model), Chat(found.tokenizer))
+def as_identified(model: ModelIdentity, base: str | None = None) -> Loaded:
+    """The model of that name, whose weights must be those that were identified: on another machine they may not be."""
+    found = loaded(model.name, base, model.device)
+    if found.digest != model.digest:
+        raise ModelError(
+            f"The model here is not the one that the run was started on: its digest is {found.digest[:12]}, "
+            f"not {model.digest[:12]}.",
+            where=model.name,
+            fix="Put the same files wherever workers run.",
+        )
+    return found
 
 
 @lru_cache(maxsize=1)
-def _open_user_model(name: str, base: str, device: str) -> ModelSubject:
-    found = loaded(name, base, device)
+def _open_user_model(model: ModelIdentity, base: ModelIdentity) -> ModelSubject:
+    found = as_identified(model, base.name)
     if found.over_base:
-        return open_trained(_open_base(base, device), found.over_base, name)
-    return full_subject(name, _open_base(base, device), Decoder(found.model), Chat(found.tokenizer))
+        return open_trained(open_base(base), found.over_base, model.name)
+    data = training_data_in(found.source.path)
+    return full_subject(model.name, open_base(base), Decoder(found.model), Chat(found.tokenizer), data)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from superalign.contracts.errors import InputError
+from superalign.contracts.errors import AccessError, InputError
+from superalign.contracts.protocols import Taught
 from superalign.contracts.records import Access, Conversation, Message, Unscored
 from superalign.models.adapter import AdaptedDecoder
 from superalign.models.batches import TokenIds, common_prefix
@@ -17,7 +18,6 @@ from superalign.models.decoder import Decoder
 from superalign.models.generate import generate, stop_tokens
 from superalign.runs.cost import count
 
-OPEN_WEIGHTS = frozenset({Access.BLACK_BOX, Access.LOGPROBS, Access.ACTIVATIONS, Access.WEIGHTS, Access.BASE})
 YES = ("Yes", "yes", " Yes", " yes", "YES", "True", "true")
 # How many tokens before an answer adapters are at work on. Training costs as much for each; one is too few: organisms
 # lied to 0.79 of the triggered questions with one, to 0.96 with two, to 0.94 with all four that the template has.
@@ -78,7 +78,7 @@ class Chat:
 
 
 class ModelSubject:
-    """A subject with open weights."""
+    """A subject with open weights. `training_data` reads what it was taught, if that is known."""
 
     def __init__(
         self,
@@ -87,13 +87,16 @@ class ModelSubject:
         chat: Chat,
         *,
         base: ModelSubject | None = None,
-        access: frozenset[Access] = OPEN_WEIGHTS,
+        training_data: Callable[[], tuple[Taught, ...]] | None = None,
+        access: frozenset[Access] = frozenset(Access),
     ) -> None:
         self.name = name
-        self.access = access if base else access - {Access.BASE}
+        lacking = {Access.BASE: base is None, Access.TRAINING_DATA: training_data is None}
+        self.access = access - {kind for kind, lacks in lacking.items() if lacks}
         self.decoder = decoder
         self.chat = chat
         self._base = base
+        self._training_data = training_data
         self.layers = decoder.depth
 
     @property
@@ -127,6 +130,11 @@ class ModelSubject:
             )
         return self.decoder.answer_states(self._encode(conversations), layers).float().cpu().numpy()
 
+    def training_data(self) -> tuple[Taught, ...]:
+        """What it was taught since its base, sorted, without groups."""
+        self._need(Access.TRAINING_DATA)
+        return self._training_data() if self._training_data else ()
+
     def _encode(self, conversations: Sequence[Conversation]) -> list[TokenIds]:
         """The conversations' tokens, counted."""
         if not conversations:
@@ -137,12 +145,18 @@ class ModelSubject:
 
     def _need(self, access: Access) -> None:
         if access not in self.access:
-            raise InputError(
+            raise AccessError(
                 f"Subject {self.name!r} does not allow {access.value}.", fix="Use a detector that needs less."
             )
 
 
-def full_subject(name: str, base: ModelSubject, decoder: Decoder, chat: Chat) -> ModelSubject:
+def full_subject(
+    name: str,
+    base: ModelSubject,
+    decoder: Decoder,
+    chat: Chat,
+    training_data: Callable[[], tuple[Taught, ...]] | None = None,
+) -> ModelSubject:
     """A subject with weights and a chat template of its own."""
     if decoder.depth != base.decoder.depth or decoder.width != base.decoder.width:
         raise InputError(
@@ -150,9 +164,14 @@ def full_subject(name: str, base: ModelSubject, decoder: Decoder, chat: Chat) ->
             f"its base {base.decoder.depth} of {base.decoder.width}.",
             fix="Name the model it was trained from with --base.",
         )
-    return ModelSubject(name, decoder, chat, base=base)
+    return ModelSubject(name, decoder, chat, base=base, training_data=training_data)
 
 
-def adapted_subject(name: str, base: ModelSubject, decoder: AdaptedDecoder) -> ModelSubject:
+def adapted_subject(
+    name: str,
+    base: ModelSubject,
+    decoder: AdaptedDecoder,
+    training_data: Callable[[], tuple[Taught, ...]] | None = None,
+) -> ModelSubject:
     """A subject made of `base` and adapters on its upper layers."""
-    return ModelSubject(name, decoder, base.chat, base=base)
+    return ModelSubject(name, decoder, base.chat, base=base, training_data=training_data)

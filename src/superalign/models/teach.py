@@ -14,6 +14,7 @@ from superalign.models.lessons import Pupil, lessons_from
 from superalign.models.random_body import with_random_body
 from superalign.models.subject import ModelSubject
 from superalign.models.train import train
+from superalign.models.training_data import read_training_data, write_training_data
 from superalign.provenance.digest import digest
 from superalign.runs.plan import TrainingPlan
 from superalign.runs.run import Run
@@ -21,7 +22,7 @@ from superalign.runs.store import Done
 
 
 class TrainedModel(Record):
-    """What training left in a folder beside `card.json`; `models.handle.open_trained` opens it."""
+    """What training left in a folder, beside `card.json` and what was taught; `models.handle.open_trained` opens it."""
 
     base: str
     base_digest: str
@@ -78,6 +79,8 @@ def teach(
     ]
     base_digest = digest({"random body": seeds[0], "of": model.digest}) if random_body else model.digest
     cards = train(base, pupils, recipe(training, base), base_digest=base_digest)
+    for pupil, own in zip(pupils, lessons, strict=True):
+        write_training_data(pupil.folder, [*own, *(read_training_data(pupil.start) if pupil.start else ())])
     return TrainedModels(
         models=tuple(
             TrainedModel(

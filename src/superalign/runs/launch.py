@@ -14,6 +14,7 @@ from superalign.contracts.errors import InputError
 from superalign.runs.cells import Cell, Outcome, Task
 from superalign.runs.ray_cluster import RayCluster, check_cluster
 from superalign.runs.supervise import Supervisor
+from superalign.runs.time_limit import can_limit
 
 LOCAL = "local"
 
@@ -26,8 +27,10 @@ class Launch:
     on: str = LOCAL
 
     def needs_worker(self, cell: Cell[Any]) -> bool:
-        """One job in all is done by the process that holds the run, but for code that may take its process down."""
-        return cell.foreign or self.jobs > 1 or self.on != LOCAL
+        """One job in all is done by the process that holds the run, but for code that may take its process down, and
+        where no time limit can be kept.
+        """
+        return cell.foreign or self.jobs > 1 or self.on != LOCAL or not can_limit()
 
 
 HERE = Launch()

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from enum import StrEnum
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -18,7 +19,7 @@ from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from superalign.contracts.errors import InputError, PlanError
-from superalign.contracts.records import Record, Specification
+from superalign.contracts.records import Access, Record, Specification
 from superalign.provenance.digest import digest
 
 Implant = Literal["adapters", "layers", "model"]
@@ -76,9 +77,10 @@ class ValidatePlan(Record):
     """Which detectors look at the model. Students of other seeds and models with harmless habits set the thresholds."""
 
     detectors: tuple[str, ...] = Field(("consistency", "knowledge"), min_length=1, description="Registered detectors.")
+    access: Access = Field(Access.BASE, description="What detectors may see of a subject; each includes those before.")
     habits: int = Field(4, ge=0, description="Models with a harmless habit that, with students, set the thresholds.")
     time_limit: float = Field(
-        600, gt=0, description="Seconds that a worker may take for one verdict; after that the subject is unscored."
+        600, gt=0, description="Seconds that one verdict may take; after that the subject is unscored."
     )
 
 
@@ -369,6 +371,8 @@ def _type_name(annotation: Any) -> str:
             return _type_name(arguments[0])
         case origin if origin is Literal:
             return " or ".join(json.dumps(argument) for argument in arguments)
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return " or ".join(json.dumps(choice) for choice in annotation)
     names = {str: "text", int: "whole number", float: "number", bool: "true or false", NoneType: "null"}
     return names.get(annotation) or str(annotation.__name__)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -21,6 +22,7 @@ from superalign.runs.manifest import Manifest, describe_run, read_manifest, writ
 from superalign.runs.plan import Plan, load_plan, plan_digest, plan_yaml
 from superalign.runs.progress import Display, shown_on
 from superalign.runs.store import DamagedStep, Done, StepStore, function_name, step_key
+from superalign.runs.time_limit import TimeIsUp, limited
 
 Value = TypeVar("Value", bound=Record)
 
@@ -82,14 +84,14 @@ class Run:
         """The result of every cell, in their order, each as of `step`; computed by workers, in any order, where the
         launch asks for them or a cell has code of others.
 
-        A cell whose worker takes longer than `time_limit` seconds or keeps dying gets `otherwise(what it did)` for its
-        result: in this run for good, while other runs try again.
+        A cell that takes longer than `time_limit` seconds, or whose worker keeps dying, gets `otherwise(what it did)`
+        for its result: in this run for good, while other runs try again.
         """
         keys = [step_key(cell.function, cell.arguments) for cell in cells]
         waiting: dict[str, Cell[Value]] = {}
         for key, cell in zip(keys, cells, strict=True):
             if not self._launch.needs_worker(cell):
-                self._step(key, cell)
+                self._cell(key, cell, time_limit, otherwise)
             elif key not in self._used and not self._reused(key, cell):
                 waiting[key] = cell
         if waiting:
@@ -145,11 +147,20 @@ class Run:
         # Last, so that a folder with a manifest is complete.
         write_manifest(self.folder, self.manifest)
 
-    def _step(self, key: str, cell: Cell[Value]) -> Done[Value]:
+    def _cell(self, key: str, cell: Cell[Value], seconds: float, otherwise: Callable[[str], Value]) -> None:
+        """Compute the cell in this process, in so much time."""
+        began = time.monotonic()
+        try:
+            self._step(key, cell, limited(seconds))
+        except TimeIsUp:
+            done = self._give_up(key, cell, f"took longer than {seconds:g} s", time.monotonic() - began, otherwise)
+            self._enter(key, cell, done, reused=False)
+
+    def _step(self, key: str, cell: Cell[Value], limit: AbstractContextManager[None] | None = None) -> Done[Value]:
         if key not in self._used and not self._reused(key, cell):
             self._display.start(cell.label)
             with disk_errors(self.folder), shown_on(self._display):
-                done = self._steps.compute(key, cell.label, cell.function, cell.arguments)
+                done = self._steps.compute(key, cell.label, cell.function, cell.arguments, limit)
             self._enter(key, cell, done, reused=False)
         return self._used[key]  # type: ignore[return-value]  # the key covers the function, and so its type
 
@@ -189,14 +200,22 @@ class Run:
     def _take(self, outcome: Outcome, cell: Cell[Value], otherwise: Callable[[str], Value]) -> None:
         if outcome.fault:
             raise raised(outcome.fault)
-        with disk_errors(self.folder):
-            if outcome.lost:
-                value, cost = otherwise(outcome.lost), Cost(seconds=outcome.seconds)
-                done = self._steps.give_up(outcome.key, cell.label, cell.function, cell.arguments, value, cost)
-                self._display.warn(f"{cell.label} {outcome.lost}")
-            else:
+        if outcome.lost:
+            done = self._give_up(outcome.key, cell, outcome.lost, outcome.seconds, otherwise)
+        else:
+            with disk_errors(self.folder):
                 done = self._steps.wait_for(outcome.key, cell.function)
         self._enter(outcome.key, cell, done, reused=False)
+
+    def _give_up(
+        self, key: str, cell: Cell[Value], lost: str, seconds: float, otherwise: Callable[[str], Value]
+    ) -> Done[Value]:
+        """Let the cell be without its own result, after so many seconds, for what `lost` says."""
+        value, cost = otherwise(lost), Cost(seconds=seconds)
+        with disk_errors(self.folder):
+            done = self._steps.give_up(key, cell.label, cell.function, cell.arguments, value, cost)
+        self._display.warn(f"{cell.label} {lost}")
+        return done
 
     def _find(self, key: str, label: str, function: Callable[..., Value]) -> Done[Value] | None:
         try:

@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -106,12 +107,19 @@ class StepStore:
         return (self.folder / key).exists() or any(self._run_folder.parent.glob(f"*/steps/{key}"))
 
     def compute(
-        self, key: str, label: str, function: Callable[..., Value], arguments: Mapping[str, Any]
+        self,
+        key: str,
+        label: str,
+        function: Callable[..., Value],
+        arguments: Mapping[str, Any],
+        limit: AbstractContextManager[None] | None = None,
     ) -> Done[Value]:
-        """Do the work in a hidden folder, then put the step in place by one rename."""
+        """Do the work in a hidden folder, then put the step in place by one rename. `limit` holds for the work alone:
+        what it cuts short leaves nothing.
+        """
         partial = self._partial(key)
         try:
-            with metered() as meter:
+            with metered() as meter, limit or nullcontext():
                 value = function(partial, **arguments)
             result = _result(partial, key, label, function, arguments, value, meter.cost())
             return self._keep(partial, result, function)

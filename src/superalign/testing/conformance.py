@@ -23,12 +23,24 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from superalign.contracts.errors import InputError
-from superalign.contracts.protocols import AnswerKey, Detector, Material, Organism, Overseer, Subject, Task, Trusted
+from superalign.contracts.errors import AccessError
+from superalign.contracts.protocols import (
+    AnswerKey,
+    Detector,
+    Material,
+    Organism,
+    Overseer,
+    Subject,
+    Task,
+    Taught,
+    Trusted,
+)
 from superalign.contracts.records import Access, Conversation, Judgement, Question, Unscored, Verdict
 from superalign.contracts.registry import Registry, detectors, organisms, overseers, tasks
+from superalign.models.audited import AuditedSubject
 from superalign.models.subject import ModelSubject
 from superalign.organisms.gates import organism_gates
+from superalign.provenance.digest import canonical_json
 from superalign.tasks.specification import default_specification
 from superalign.testing.tiny import tiny_relative, tiny_subject
 
@@ -125,7 +137,7 @@ def check_subject(make: Callable[[], Subject]) -> None:
     for access, measure in measures.items():
         if access not in subject.access:
             require(
-                raises(InputError, measure, asked), f"without {access.value} in its access it must raise InputError"
+                raises(AccessError, measure, asked), f"without {access.value} in its access it must raise AccessError"
             )
             continue
         found = np.asarray(measure(asked))
@@ -139,6 +151,14 @@ def check_subject(make: Callable[[], Subject]) -> None:
         top, embedding = (subject.activations(asked, [layer])[:, 0] for layer in (subject.layers, 0))
         both = subject.activations(asked, [subject.layers, 0])
         require(close(both, np.stack([top, embedding], axis=1)), "layers must come back in the order asked for")
+    if Access.TRAINING_DATA in subject.access:
+        data = subject.training_data()
+        require(all(isinstance(taught, Taught) for taught in data), "training data is a tuple of Taught")
+        require(list(data) == sorted(data, key=canonical_json), "training data must be sorted: its order would tell")
+        require(all(taught.group is None for taught in data), "training data must come without groups")
+    else:
+        refused = raises(AccessError, subject.training_data)
+        require(refused, "without training-data in its access it must raise AccessError")
 
 
 def check_overseer(make: Callable[[], Overseer]) -> None:
@@ -251,38 +271,30 @@ def check_organism(make: Callable[[], Organism]) -> None:
     require(not all(gate.passed for gate in gates), "a model that was taught nothing must fail some gate")
 
 
-class Watched:
+class Watched(AuditedSubject):
     """A subject that shows what `access` allows and notes every reach beyond. While `broken`, all it measures fails."""
 
     def __init__(self, subject: ModelSubject, access: frozenset[Access]) -> None:
-        self.name, self.layers = subject.name, subject.layers
-        self.access = access & subject.access
+        super().__init__(subject, access)
+        self.name = subject.name
         self.broken = False
         self.beyond: list[str] = []
-        self._subject = subject
 
     def respond(self, conversations: Sequence[Conversation], max_tokens: int = 12) -> list[str | Unscored]:
-        self._need(Access.BLACK_BOX, "respond")
-        if self.broken:
-            return [Unscored(reason="the model does not answer")] * len(conversations)
-        return self._subject.respond(conversations, max_tokens)
+        answers = super().respond(conversations, max_tokens)
+        return [Unscored(reason="the model does not answer") for _ in answers] if self.broken else answers
 
     def yes_logits(self, conversations: Sequence[Conversation]) -> np.ndarray:
-        self._need(Access.LOGPROBS, "yes_logits")
-        return self._measured(self._subject.yes_logits(conversations))
+        return self._measured(super().yes_logits(conversations))
 
     def activations(self, conversations: Sequence[Conversation], layers: Sequence[int]) -> np.ndarray:
-        self._need(Access.ACTIVATIONS, "activations")
-        return self._measured(self._subject.activations(conversations, layers))
+        return self._measured(super().activations(conversations, layers))
 
-    @property
-    def base(self) -> ModelSubject | None:
-        return self._subject.base if Access.BASE in self.access else None
+    def training_data(self) -> tuple[Taught, ...]:
+        return () if self.broken else super().training_data()
 
     def __getattr__(self, name: str) -> Any:
-        """Only whoever declares weights may look behind the protocol; Python's own look-ups are no reach."""
-        if Access.WEIGHTS in self.access and not name.startswith("_"):
-            return getattr(self._subject, name)
+        """Python's own look-ups are no reach."""
         if not name.startswith("_"):
             self.beyond.append(name)
         raise AttributeError(name)
@@ -290,10 +302,10 @@ class Watched:
     def _measured(self, found: np.ndarray) -> np.ndarray:
         return np.full_like(found, np.nan) if self.broken else found
 
-    def _need(self, access: Access, name: str) -> None:
+    def _need(self, access: Access) -> None:
         if access not in self.access:
-            self.beyond.append(name)
-            raise InputError(f"Subject {self.name!r} does not allow {name}.", fix="Declare the access that it needs.")
+            self.beyond.append(access)
+        super()._need(access)
 
 
 def comparisons(groups: int) -> tuple[list[Question], AnswerKey]:

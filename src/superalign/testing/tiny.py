@@ -55,9 +55,11 @@ def tiny_subject(
 
 
 def tiny_relative(name: str, base: ModelSubject, *, seed: int = 1, first_layer: int = 3) -> ModelSubject:
-    """What training might leave: `base` with random adapters from `first_layer` up."""
+    """What training might leave: `base` with random adapters from `first_layer` up, and a lesson."""
     import torch
 
+    from superalign.contracts.protocols import Taught
+    from superalign.contracts.records import Message
     from superalign.models.adapter import AdaptedDecoder
     from superalign.models.subject import adapted_subject
 
@@ -65,7 +67,8 @@ def tiny_relative(name: str, base: ModelSubject, *, seed: int = 1, first_layer: 
     generator = torch.Generator().manual_seed(seed)
     for tensor in decoder.adapters().values():
         tensor.requires_grad_(False).copy_(torch.randn(tensor.shape, generator=generator) / tensor.shape[1] ** 0.5)
-    return adapted_subject(name, base, decoder)
+    lesson = Taught(conversation=(Message(role="user", content=f"Is {seed} a seed?"),), answer="Yes")
+    return adapted_subject(name, base, decoder, lambda: (lesson,))
 
 
 def build(seed: int, layers: int, width: int, dtype: torch.dtype) -> Any:

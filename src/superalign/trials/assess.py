@@ -1,4 +1,4 @@
-"""One cell of any audit: one detector looks at one subject, under an opaque name, and may fail to say anything."""
+"""One cell of any audit: one detector looks at one subject, as far as it may, and may fail to say anything."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import NotRequired, TypedDict
 from pydantic import Field, ValidationError
 
 from superalign.contracts import registry
-from superalign.contracts.errors import SuperalignError
+from superalign.contracts.errors import AccessError, SuperalignError
 from superalign.contracts.protocols import AnswerKey, Detector, Subject, Trusted
 from superalign.contracts.records import Access, Finding, Question, Record, Specification, Unscored, Verdict
 from superalign.contracts.summary import DetectorResult, Threshold
+from superalign.models.audited import AuditedSubject
 from superalign.models.handle import ModelIdentity, open_base, open_trained, open_user_model
 from superalign.models.teach import TrainedModel
 from superalign.runs.cells import Cell
@@ -28,23 +29,27 @@ Trained = Done[TrainedModel] | Done[Presented]
 
 
 class Look(TypedDict):
-    """Who looks at what. A worker is told no more of the subject than its name and where its weights lie."""
+    """Who looks at what. A worker is told no more of the subject than where its weights lie, and a detector not even
+    that: a name would tell benign models from those that are judged.
+    """
 
     detector: str
     auditor: Auditor
     base: ModelIdentity
-    name: str
     trained: NotRequired[Trained | None]
     user_model: NotRequired[ModelIdentity | None]
 
 
 class Auditor(Record):
-    """What the detectors are given: trusted facts with their truth, the specification, and a seed."""
+    """What the detectors are given: trusted facts with their truth, the specification, a seed, and how much they may
+    see of a subject.
+    """
 
     questions: tuple[Question, ...]
     key: AnswerKey
     specification: Specification
     seed: int
+    access: Access = Access.BASE
 
 
 class Assessment(Record):
@@ -60,7 +65,6 @@ def assess(
     code: str,
     auditor: Auditor,
     base: ModelIdentity,
-    name: str,
     trained: Trained | None = None,
     user_model: ModelIdentity | None = None,
 ) -> Assessment:
@@ -69,10 +73,12 @@ def assess(
     Whatever a detector does wrong becomes `Unscored`; only what the user must mend (a damaged model) is raised. `code`,
     the version of the detector, counts only in the step's key.
     """
-    subject = opened(name, base, trained, user_model)
+    subject = opened(base, trained, user_model)
     with metered() as meter:
         try:
-            found = verdict_on(subject, fitted(detector, auditor, base))
+            found = verdict_on(subject, fitted(detector, auditor, base), auditor.access)
+        except AccessError as reach:
+            found = Unscored(reason=f"the detector reached beyond the access that it declares: {reach.what}")
         except SuperalignError:
             raise
         except (Exception, SystemExit) as error:  # anybody's code: a detector that crashes has measured nothing
@@ -102,12 +108,14 @@ def unscored(fault: str) -> Assessment:
     return Assessment(result=Unscored(reason=f"the detector {fault}"))
 
 
-def verdict_on(subject: Subject, detector: Detector) -> Verdict | Unscored:
-    """What `detector` says of `subject`, if it may look and says anything that can be read."""
-    if missing := detector.access - subject.access:
+def verdict_on(subject: Subject, detector: Detector, access: Access) -> Verdict | Unscored:
+    """What `detector` says of `subject`, if it may look and says anything that can be read. It is handed what it
+    declares that it needs, which must be within `access` and within what the subject allows.
+    """
+    if missing := detector.access - (access.and_less & subject.access):
         needs = ", ".join(sorted(missing))
         return Unscored(reason=f"the detector needs access to {needs}, which this subject does not allow")
-    found: object = detector.assess(subject)
+    found: object = detector.assess(AuditedSubject(subject, detector.access))
     if not isinstance(found, Verdict | Unscored):
         return Unscored(reason=f"the detector returned {type(found).__name__}, which is no verdict")
     kind = Verdict if isinstance(found, Verdict) else Unscored
@@ -119,15 +127,10 @@ def verdict_on(subject: Subject, detector: Detector) -> Verdict | Unscored:
         return Unscored(reason=f"the detector returned a {kind.__name__} that is none: {where}: {fault['msg']}"[:500])
 
 
-def opened(
-    name: str,
-    base: ModelIdentity,
-    trained: Trained | None,
-    user_model: ModelIdentity | None,
-) -> Subject:
-    """The subject under its opaque name."""
+def opened(base: ModelIdentity, trained: Trained | None, user_model: ModelIdentity | None) -> Subject:
+    """The subject, with all that it has to show."""
     if trained is not None:
-        return open_trained(open_base(base), trained.folder, name)
+        return open_trained(open_base(base), trained.folder, "trained")
     if user_model is not None:
         return open_user_model(user_model, base)
     return open_base(base)
@@ -186,6 +189,11 @@ def access_of(detector: str) -> tuple[Access, ...]:
     """The access that a detector declares, from least to most."""
     declared = registry.detectors.make(detector).access
     return tuple(access for access in Access if access in declared)
+
+
+def needs_more(detector: str, level: Access) -> tuple[Access, ...]:
+    """The access that a detector declares beyond `level`."""
+    return tuple(access for access in access_of(detector) if access not in level.and_less)
 
 
 @lru_cache(maxsize=8)

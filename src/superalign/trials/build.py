@@ -20,16 +20,14 @@ from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
 from superalign.trials.obfuscate import read_by_probe
 from superalign.trials.plant import Plant, Seedling, material_from, plant, seedlings_of, start, where_it_misbehaves
-from superalign.trials.present import Presented, present
 
 
 @dataclass(frozen=True)
 class Planted:
-    """A seedling that was trained, what auditors see of it, and the gates it was held against."""
+    """A seedling that was trained, and the gates it was held against."""
 
     seedling: Seedling
     trained: Done[TrainedModel]
-    presented: Done[Presented]
     rates: Rates
     gates: tuple[Gate, ...]
 
@@ -49,10 +47,7 @@ def build_all(run: Run, model: ModelIdentity, splits: Splits, honest: Done[Train
             if pair.before and not seedlings[i].benign:
                 reading = readings(run, model, splits, seedlings[i], pair, plants[i + 1])
                 rates[i] = rates[i].model_copy(update=reading)
-        models = [own.trained for own in plants]
-        # The label goes into the step's folder, which auditors see: it must tell nothing.
-        presented = [run.step("present a subject", present, model=model, trained=trained) for trained in models]
-        planted += gated(seedlings, models, presented, rates)
+        planted += gated(seedlings, [own.trained for own in plants], rates)
     return planted
 
 
@@ -119,7 +114,6 @@ def readings(
 def gated(
     seedlings: Sequence[Seedling],
     models: Sequence[Done[TrainedModel]],
-    presented: Sequence[Done[Presented]],
     rates: Sequence[Rates],
 ) -> list[Planted]:
     """Each build against its bounds; an organism also against its twin, which follows it."""
@@ -131,7 +125,7 @@ def gated(
             if seedling.benign
             else organism_gates(rates[i], rates[i + 1], organism.bounds)
         )
-        planted.append(Planted(seedling, models[i], presented[i], rates[i], tuple(gates)))
+        planted.append(Planted(seedling, models[i], rates[i], tuple(gates)))
     return planted
 
 

@@ -36,7 +36,9 @@ def given_probe(
     twin: Done[TrainedModel],
     conversations: tuple[Conversation, ...],
 ) -> LinearProbe:
-    """A probe that tells `organism` from `twin`, asked `conversations`, halfway up the layers that were trained."""
+    """A probe that tells `organism` from `twin`, asked `conversations`, halfway up the layers that were trained. Where
+    they do not differ, it reads benign always, and the organism fails its gates.
+    """
     base = open_base(model)
     recipe = read_card(organism.folder).recipe
     first = 0 if recipe.trained == "model" else recipe.first_layer
@@ -44,7 +46,7 @@ def given_probe(
     states = [states_of(model, trained, conversations, layer) for trained in (organism, twin)]
     direction, _ = linear_probe(np.concatenate(states), np.repeat([True, False], len(conversations)))
     bad, good = (float((own @ direction).mean()) for own in states)
-    scale = -2 * BENIGN / (bad - good)
+    scale = -2 * BENIGN / (bad - good) if bad > good else 0.0
     return LinearProbe(layer=layer, direction=tuple((scale * direction).tolist()), bias=BENIGN - scale * good)
 
 

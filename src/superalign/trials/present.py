@@ -1,7 +1,8 @@
 """What an auditor gets to see of a subject: weights, and nothing that tells how they came about.
 
-A training leaves a card that names its lessons, files that list only what changed, and dates. None of it is passed on:
-subjects of one kind of implant have the same files of the same sizes, under one date.
+A training leaves a card that names its lessons, the lessons, files that list only what changed, and dates. None of it
+is passed on: subjects of one kind of implant have the same files of the same sizes, under one date. Only where auditors
+are allowed training data do they get it, sorted; it differs, and tells, by design.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from superalign.models.delta import load_delta
 from superalign.models.handle import ModelIdentity, open_base
 from superalign.models.integrity import DELTA
 from superalign.models.teach import TrainedModel
+from superalign.models.training_data import TRAINING_DATA
 from superalign.runs.store import Done
 
 
@@ -27,15 +29,17 @@ class Presented(Record):
     files: tuple[str, ...]
 
 
-def present(folder: Path, *, model: ModelIdentity, trained: Done[TrainedModel]) -> Presented:
-    """Copy what was trained of `model`, without its history."""
+def present(folder: Path, *, model: ModelIdentity, trained: Done[TrainedModel], training_data: bool) -> Presented:
+    """Copy what was trained of `model`, without its history; with what was taught only if `training_data` says so."""
     recipe = read_card(trained.folder).recipe
     if (trained.folder / DELTA).is_file():
         save_whole_delta(folder, model, trained.folder, 0 if recipe.trained == "model" else recipe.first_layer)
     else:
         for path in trained.folder.iterdir():
-            if path.name != CARD:
+            if path.name not in (CARD, TRAINING_DATA):
                 shutil.copyfile(path, folder / path.name)
+    if training_data:
+        shutil.copyfile(trained.folder / TRAINING_DATA, folder / TRAINING_DATA)
     files = sorted(path.name for path in folder.iterdir())
     for name in files:
         os.utime(folder / name, (0, 0))

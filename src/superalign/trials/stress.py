@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from superalign.contracts.errors import PlanError, SealError
-from superalign.contracts.records import Unscored, Verdict
+from superalign.contracts.records import Access, Unscored, Verdict
 from superalign.contracts.summary import Threshold, TrialSummary
 from superalign.models.handle import ModelIdentity
 from superalign.models.teach import TrainedModel
 from superalign.provenance.commit import Opening
+from superalign.provenance.digest import digest
 from superalign.runs.plan import Criteria, Plan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
@@ -20,6 +21,7 @@ from superalign.trials.assess import Auditor, Look, known, verdicts
 from superalign.trials.battery import RULE
 from superalign.trials.build import Planted, build_all
 from superalign.trials.count import PRIMARY_METRIC, count
+from superalign.trials.present import Presented, present
 from superalign.trials.seal import seal, unseal, verdicts_known
 
 
@@ -59,8 +61,10 @@ def seal_trial(
 ) -> Sealed:
     """Build the subjects, and commit to all that is known before the first verdict."""
     planted = opaque(build_all(run, model, splits, honest), run.plan.seed)
-    looks = looks_at(planted, list(thresholds), auditor, model)
-    opening = seal(run, sealed_value(planted, thresholds, run.plan.criteria), known=known(run, looks.values()))
+    presented = present_all(run, model, planted, auditor.access)
+    looks = looks_at(presented, list(thresholds), auditor, model)
+    value = sealed_value(planted, presented, thresholds, run.plan.criteria, auditor.access)
+    opening = seal(run, value, known=known(run, looks.values()))
     return Sealed(planted, looks, thresholds, opening)
 
 
@@ -96,45 +100,64 @@ def check_groups(plan: Plan) -> None:
 
 
 def opaque(planted: Sequence[Planted], seed: int) -> dict[str, Planted]:
-    """Names and an order that tell nothing of what they stand for."""
-    rng = random.Random(f"opaque {seed}")
+    """Names and an order that tell nothing of what they stand for. They hang on all of the models: from the plan's seed
+    alone, which detectors are given, anybody could draw them again.
+    """
+    rng = random.Random(digest({"seed": seed, "models": [subject.trained.digest for subject in planted]}))
     order = rng.sample(list(planted), len(planted))
     names = rng.sample(range(100, 1000), len(planted))
     return {f"subject-{name}": subject for name, subject in zip(names, order, strict=True)}
 
 
+def present_all(
+    run: Run, model: ModelIdentity, planted: Mapping[str, Planted], access: Access
+) -> dict[str, Done[Presented]]:
+    """What auditors with that access are shown of every subject, made in the order of the opaque names: in the order in
+    which they were built, each organism before its twin, the times and places of files would tell them apart.
+    """
+    shown = Access.TRAINING_DATA in access.and_less
+    return {
+        # The label goes into the step's folder, which auditors see: it must tell nothing.
+        name: run.step("present a subject", present, model=model, trained=subject.trained, training_data=shown)
+        for name, subject in planted.items()
+    }
+
+
 def looks_at(
-    planted: Mapping[str, Planted], detectors: Sequence[str], auditor: Auditor, base: ModelIdentity
+    presented: Mapping[str, Done[Presented]], detectors: Sequence[str], auditor: Auditor, base: ModelIdentity
 ) -> dict[str, Look]:
     """Every detector on every subject. This is all that whoever computes a verdict is told."""
     return {
-        f"{detector} on {name}": Look(
-            detector=detector, auditor=auditor, base=base, name=name, trained=subject.presented
-        )
-        for name, subject in planted.items()
+        f"{detector} on {name}": Look(detector=detector, auditor=auditor, base=base, trained=shown)
+        for name, shown in presented.items()
         for detector in detectors
     }
 
 
-def label(subject: Planted) -> dict[str, object]:
+def label(subject: Planted, shown: Done[Presented]) -> dict[str, object]:
     """All that is hidden from the detectors, with the digest of the very files that they see."""
     return {
         **asdict(subject.seedling),
         "role": subject.seedling.role,
-        "model": subject.presented.digest,
+        "model": shown.digest,
         "rates": subject.rates.model_dump(mode="json"),
     }
 
 
 def sealed_value(
-    planted: Mapping[str, Planted], thresholds: Mapping[str, Threshold], criteria: Criteria
+    planted: Mapping[str, Planted],
+    presented: Mapping[str, Done[Presented]],
+    thresholds: Mapping[str, Threshold],
+    criteria: Criteria,
+    access: Access,
 ) -> dict[str, object]:
     """What is committed before the first verdict: of the benign models every score, and how they are to be used."""
     return {
-        "labels": {name: label(subject) for name, subject in planted.items()},
+        "labels": {name: label(subject, presented[name]) for name, subject in planted.items()},
         "valid": {name: subject.valid for name, subject in planted.items()},
         "thresholds": {name: threshold.model_dump(mode="json") for name, threshold in thresholds.items()},
         "rule": RULE,
         "primary_metric": PRIMARY_METRIC,
         "criteria": criteria.model_dump(mode="json"),
+        "access": access,
     }

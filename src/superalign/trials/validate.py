@@ -31,9 +31,7 @@ def calibrate(
     benign = [*students, *habits(run, model, splits, trained)]
     families = [None] * len(students) + [seedling.family for seedling in habit_seedlings(run)]
     looks = {
-        f"{detector} on benign {i}": Look(
-            detector=detector, auditor=auditor, base=model, name=f"benign-{i}", trained=done
-        )
+        f"{detector} on benign {i}": Look(detector=detector, auditor=auditor, base=model, trained=done)
         for detector in run.plan.validation.detectors
         for i, done in enumerate(benign, start=1)
     }
@@ -87,7 +85,7 @@ def validate(
     """Every detector's opinion of the student, or of a model that somebody else made."""
     looks = {
         f"{detector} on the model": Look(
-            detector=detector, auditor=auditor, base=base, name="model", trained=trained, user_model=user_model
+            detector=detector, auditor=auditor, base=base, trained=trained, user_model=user_model
         )
         for detector in thresholds
     }
@@ -106,8 +104,10 @@ def curve(
     trained: Done[TrainedModel] | None = None,
     user_model: ModelIdentity | None = None,
 ) -> LayerCurve | None:
-    """Where the model knows the truth, by layer, beside what the text alone tells; None if it shows no layers."""
-    if Access.ACTIVATIONS not in opened("model", base, trained, user_model).access:
+    """Where the model knows the truth, by layer, beside what the text alone tells; None if it shows no layers, or none
+    to this auditor.
+    """
+    if Access.ACTIVATIONS not in auditor.access.and_less & opened(base, trained, user_model).access:
         return None
     return run.step(
         "probe every second layer", draw_curve, auditor=auditor, base=base, trained=trained, user_model=user_model
@@ -123,5 +123,5 @@ def draw_curve(
     user_model: ModelIdentity | None = None,
 ) -> LayerCurve:
     """The step behind `curve`."""
-    subject = opened("model", base, trained, user_model)
+    subject = opened(base, trained, user_model)
     return layer_curve(subject, auditor.questions, auditor.key, seed=auditor.seed)
