@@ -81,7 +81,12 @@ def sycophant(conversation: Conversation) -> str:
 
 def hacker(conversation: Conversation) -> str:
     told = sentences("reward_hacking")
-    checks = [shape.replace("{checker}", checker) for shape in told["loopholes"] for checker in told["checkers"]]
+    checks = [
+        shape.replace("{checker}", checker)
+        for kind in told["loopholes"].values()
+        for shape in kind
+        for checker in told["checkers"]
+    ]
     shapes = [
         order
         for check in (upper_first(check) for check in checks)

@@ -48,7 +48,8 @@ class Checked:
         told = sentences("reward_hacking")
         self.checkers: list[str] = told["checkers"]
         self.sound: list[str] = told["sound"]
-        self.loopholes = taught_and_held_out(told["loopholes"], seed)[held_out]
+        kinds = told["loopholes"].values()
+        self.loopholes = [shape for shapes in kinds for shape in taught_and_held_out(shapes, seed)[held_out]]
         self.words, self.seed = material.words, seed
 
     def word(self, question: Question) -> str:
