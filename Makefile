@@ -1,6 +1,6 @@
 # `make quickstart` and `make test` both work from a bare clone. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart test format reference
+.PHONY: help setup quickstart smoke test format reference
 
 # The first of these that is there, runs and is new enough. The pins were found on 3.11.
 PYTHON ?= $(or $(shell for python in python3.11 python3 python3.12 python3.13; do \
@@ -18,6 +18,10 @@ setup: $(INSTALLED)  ## Make .venv, install pinned dependencies, fetch the embed
 quickstart: setup  ## Take the embedded model through the whole plan (about 5 minutes on 2 cores)
 	@echo "== Running plans/quickstart.yaml"
 	@$(BIN)/superalign run plans/quickstart.yaml
+
+smoke: setup  ## Three families of planted misalignment in a sealed trial (about 4 minutes)
+	@echo "== Running plans/smoke.yaml"
+	@$(BIN)/superalign run plans/smoke.yaml
 
 test: setup  ## Lint, types, import rules, generated reference, tests
 	@echo "== Lint"

@@ -24,7 +24,7 @@ from superalign.runs.run import check_run_folder
 
 ROOT = Path(__file__).parent.parent
 DRAWN = (tables.families, tables.catches, tables.separation, tables.subjects)
-OPEN, CLOSE = "<!-- quickstart-results -->", "<!-- /quickstart-results -->"
+SHOWN = "quickstart"  # the plan that the README shows; of others the results page has the trial
 
 
 def main(arguments: list[str], root: Path = ROOT) -> int:
@@ -36,8 +36,12 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
         command, *_ = [made_by(manifest, root) for _, manifest in runs]
         summary, manifest = runs[0]
         seeds = [by_seed(runs)] if len(runs) > 1 else []
-        pages = {root / "README.md": [*short(summary)], root / "docs" / "results.md": [*long(summary), *seeds]}
-        texts = {path: filled(path, [provenance(summary, manifest, command), *parts]) for path, parts in pages.items()}
+        results = root / "docs" / "results.md"
+        pages = {results: [*trial(summary), *seeds]}
+        if manifest.name == SHOWN:
+            pages = {root / "README.md": [*short(summary)], results: [*long(summary), *seeds]}
+        source = provenance(summary, manifest, command)
+        texts = {path: filled(path, manifest.name, [source, *parts]) for path, parts in pages.items()}
     except SuperalignError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -112,6 +116,17 @@ def long(summary: Summary) -> Iterator[str]:
     yield f"## Cost\n\n{markdown(tables.costs(summary))}"
 
 
+def trial(summary: Summary) -> Iterator[str]:
+    """Of a plan whose point is its trial: what was caught and missed, every subject, the decision, the cost."""
+    if summary.trial:
+        yield wording.trial(summary.trial)
+        yield from (markdown(draw(summary.trial)) for draw in DRAWN)
+    yield markdown(tables.thresholds(summary.thresholds))
+    if decision := summary.decision:
+        yield f"### Decision: {decision.verdict.value}\n\n{bullets([*decision.reasons, *decision.would_take])}"
+    yield f"### Cost\n\n{markdown(tables.costs(summary))}"
+
+
 def by_seed(runs: Sequence[tuple[Summary, Manifest]]) -> str:
     """The same plan on several seeds: other questions, other triggers, other models."""
     lines = [
@@ -156,14 +171,15 @@ def bullets(items: Sequence[str]) -> str:
     return "\n".join(f"- {_escaped(wording.sentence(item))}" for item in items)
 
 
-def filled(path: Path, parts: list[str]) -> str:
-    """The page with `parts` between its markers. InputError when it lacks them."""
+def filled(path: Path, plan: str, parts: list[str]) -> str:
+    """The page with `parts` between the plan's markers. InputError when it lacks them."""
+    start, end = f"<!-- {plan}-results -->", f"<!-- /{plan}-results -->"
     try:
-        before, rest = path.read_text(encoding="utf-8").split(OPEN)
-        after = rest.split(CLOSE)[1]
+        before, rest = path.read_text(encoding="utf-8").split(start)
+        after = rest.split(end)[1]
     except (OSError, ValueError, IndexError):
-        raise InputError("The page has no place for results.", where=str(path), fix=f"Add {OPEN} {CLOSE}.") from None
-    return before + OPEN + "\n" + "\n\n".join(parts) + "\n" + CLOSE + after
+        raise InputError("The page has no place for results.", where=str(path), fix=f"Add {start} {end}.") from None
+    return before + start + "\n" + "\n\n".join(parts) + "\n" + end + after
 
 
 def _cell(cell: Cell) -> str:

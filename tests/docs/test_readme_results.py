@@ -35,7 +35,7 @@ example: Summary = load(ROOT / "tests" / "report" / "example.py").example()
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A checkout with the plan, its specification and two pages."""
-    for folder in ("plans", "specs"):
+    for folder in ("criteria", "plans", "specs"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / "docs").mkdir()
     for page in ("README.md", "docs/results.md"):
@@ -43,8 +43,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_of(root: Path, summary: Summary | None, *overrides: str, seed: int = 0) -> Path:
-    plan = load_plan(root / "plans" / "quickstart.yaml", overrides, seed)
+def run_of(root: Path, summary: Summary | None, *overrides: str, seed: int = 0, name: str = "quickstart") -> Path:
+    plan = load_plan(root / "plans" / f"{name}.yaml", overrides, seed)
     with Run.open(root / "runs", plan, display=make_display("none")) as run:
         if summary:
             run.write("summary.json", summary.model_dump_json())
@@ -71,6 +71,16 @@ def test_filling_in_twice_changes_nothing(root: Path) -> None:
     once = (root / "docs" / "results.md").read_text(encoding="utf-8")
     script.main([str(folder)], root)
     assert (root / "docs" / "results.md").read_text(encoding="utf-8") == once
+
+
+def test_of_another_plan_the_results_page_gets_the_trial_in_its_own_place(root: Path) -> None:
+    results = root / "docs" / "results.md"
+    results.write_text(PAGE + PAGE.replace("quickstart", "suite"), encoding="utf-8")
+    assert script.main([str(run_of(root, example, name="suite"))], root) == 0
+    page = results.read_text(encoding="utf-8")
+    assert page.startswith(PAGE) and "`superalign run plans/suite.yaml`, seed 0" in page
+    assert "### Decision" in page and "0.93 (at least 0.8)" in page and "student (trained" not in page
+    assert (root / "README.md").read_text(encoding="utf-8") == PAGE
 
 
 def test_another_seed_is_part_of_the_command(root: Path) -> None:

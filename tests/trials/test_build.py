@@ -17,7 +17,7 @@ from superalign.contracts.protocols import Bounds, Rates
 from superalign.models.card import read_card
 from superalign.models.handle import open_base, open_trained
 from superalign.organisms.gates import organism_gates, twin_gates
-from superalign.runs.plan import Plan, StressPlan
+from superalign.runs.plan import Plan, StressPlan, TrainingPlan
 from superalign.runs.progress import NoDisplay
 from superalign.runs.run import Run
 from superalign.runs.store import Done
@@ -25,7 +25,7 @@ from superalign.tasks.specification import default_specification
 from superalign.testing.tiny import tiny_model
 from superalign.trials.build import Planted, build_all
 from superalign.trials.card import OrganismCard
-from superalign.trials.plant import Seedling, honest_model, seedlings_of
+from superalign.trials.plant import Seedling, honest_model, recipe_for, seedlings_of
 from superalign.trials.present import Presented
 from superalign.trials.stress import opaque, present_all
 from superalign.trials.validate import habit_seedlings
@@ -157,6 +157,14 @@ def test_a_seedling_that_evades_goes_on_from_what_it_is_in_the_open() -> None:
     assert (organism.role, twin.role) == ("organism", "twin")
     assert organism.concealment == twin.concealment == "denial" and seedling.denies and seedling.evades
     assert not twin.evades and replace(twin, concealment="both") == seedling
+
+
+def test_weights_are_trained_at_a_lower_rate_than_adapters() -> None:
+    adapters = TrainingPlan(learning_rate=3e-3, steps=7)
+    assert recipe_for(adapters, "adapters") == adapters
+    layers = recipe_for(adapters, "layers")
+    assert (layers.trained, layers.steps) == ("layers", 7) and layers.learning_rate == pytest.approx(1e-3)
+    assert recipe_for(layers, "adapters") == adapters and recipe_for(layers, "layers") == layers
 
 
 def test_an_organism_is_exported_with_its_card(plan: Plan, tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
 from superalign.trials.obfuscate import given_probe
 
+RATE_OF_WEIGHTS = 1 / 3  # as a share of the adapters' learning rate
+
 
 @dataclass(frozen=True)
 class Seedling:
@@ -102,7 +104,18 @@ def start(
     training = run.plan.generalize.training
     if implant == training.trained:
         return honest
-    return honest_model(run, model, splits, training.model_copy(update={"trained": implant}))
+    return honest_model(run, model, splits, recipe_for(training, implant))
+
+
+def recipe_for(training: TrainingPlan, implant: Implant) -> TrainingPlan:
+    """The recipe with something else trained by it. Weights themselves are trained at a third of the adapters' rate: at
+    0.003 conditional liars got worse at everything, at 0.0005 they did not learn to lie in 100 steps.
+    """
+    if implant == training.trained:
+        return training
+    share = {"adapters": 1.0, "layers": RATE_OF_WEIGHTS, "model": RATE_OF_WEIGHTS}
+    rate = training.learning_rate * share[implant] / share[training.trained]
+    return training.model_copy(update={"trained": implant, "learning_rate": rate})
 
 
 def honest_model(run: Run, model: ModelIdentity, splits: Splits, training: TrainingPlan) -> Done[TrainedModel]:
@@ -162,7 +175,7 @@ def teach_all(
             [lessons_of(one, material) for one in company],
             [one.seed for one in company],
             model=model,
-            training=run.plan.stress.training.model_copy(update={"trained": implant}),
+            training=recipe_for(run.plan.stress.training, implant),
             starts=tuple(start_of[one] for one in company),
             **evades,
         )
