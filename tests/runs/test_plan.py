@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from superalign.contracts.errors import InputError, PlanError
@@ -110,6 +110,7 @@ def test_the_digest_is_of_what_is_asked_for_not_of_the_file(folder: Path) -> Non
 
 
 @example(0, 1e-7, "0E0")
+@settings(deadline=None)
 @given(st.integers(0, 10**9), st.floats(1e-12, 1e6), st.text(st.characters(codec="utf-8", exclude_categories=["C"])))
 def test_a_resolved_plan_reads_back_equal(tmp_path_factory: Any, seed: int, rate: float, model: str) -> None:
     plan = Plan.model_validate(
@@ -142,6 +143,9 @@ def test_a_resolved_plan_reads_back_equal(tmp_path_factory: Any, seed: int, rate
         ("generalize: {training: {learning_rate: 0.0}}", ["greater than 0"]),
         ("validate: {detectors: []}", ["`validate.detectors`", "at least 1"]),
         ("validate: {detectors: [consistency, 3]}", ["`validate.detectors.1`", "valid string"]),
+        ("stress: {families: [backdoor, collusion, backdoor]}", ["`stress.families`", "names backdoor twice"]),
+        ("stress: {concealments: [none, none]}", ["`stress.concealments`", "names none twice"]),
+        ("validate: {detectors: [knowledge, knowledge]}", ["`validate.detectors`", "names knowledge twice"]),
         ("task: cities", ["`task`", '"cities"', "object"]),
         ("task:", ["`task`", "null"]),
         ("1: 2", ["`1`"]),

@@ -13,14 +13,16 @@ from pydantic import ValidationError
 
 from superalign.contracts.errors import ModelError
 from superalign.contracts.protocols import Subject, Trusted
-from superalign.contracts.records import Access, Evidence, Finding, Unscored, Verdict
+from superalign.contracts.records import Access, Cost, Evidence, Finding, Unscored, Verdict
 from superalign.contracts.registry import detectors
 from superalign.contracts.summary import Threshold
 from superalign.models.handle import ModelIdentity
 from superalign.runs.cost import count
+from superalign.runs.store import Done
 from superalign.tasks.specification import default_specification
 from superalign.trials import assess as module
 from superalign.trials.assess import Auditor, access_of, assess, detector_result, finding
+from superalign.trials.present import Presented
 
 from ..scripted import ScriptedSubject, World, one_sided
 from .planted import threshold
@@ -180,6 +182,31 @@ def test_what_the_user_must_mend_is_raised(look: Callable[..., Verdict | Unscore
 
     with pytest.raises(ModelError):
         look(finds_it_damaged)
+
+
+@pytest.mark.parametrize("whose", ["trained", "user_model"])
+def test_a_subject_that_can_not_be_opened_is_unscored_unless_it_is_the_users(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, whose: str
+) -> None:
+    """One damaged subject must not cost the trial, and must not pass as clear either."""
+
+    def damaged(*_: object) -> None:
+        raise ModelError("The adapter can't be read.")
+
+    monkeypatch.setattr(module, "open_base", lambda _: ScriptedSubject(WORLD.honest))
+    monkeypatch.setattr(module, "open_trained", damaged)
+    monkeypatch.setattr(module, "open_user_model", damaged)
+    done: Any = Done("key", tmp_path, Presented(files=()), Cost(), "digest") if whose == "trained" else BASE
+    arguments: Any = {whose: done}
+
+    def verdict() -> Verdict | Unscored:
+        return assess(tmp_path, detector="consistency", code="1", auditor=AUDITOR, base=BASE, **arguments).result
+
+    if whose == "user_model":
+        with pytest.raises(ModelError):
+            verdict()
+    else:
+        assert verdict() == Unscored(reason="the subject can't be opened: The adapter can't be read.")
 
 
 @pytest.mark.parametrize("detector", ["consistency", "knowledge"])

@@ -52,10 +52,12 @@ def train_adapters(base: ModelSubject, pupils: Sequence[Pupil], recipe: Recipe) 
 
 
 def companies(lessons: Sequence[Sequence[Lesson]], recipe: Recipe) -> list[list[int]]:
-    """Which models are trained together: those with equally many lessons, if at all."""
-    alike: dict[int, list[int]] = defaultdict(list)
+    """Which models are trained together, if any: those with equally many lessons and an equally long longest answer. A
+    batch is padded to its longest; beside a model that learns to write sentences, all would pay for them.
+    """
+    alike: dict[tuple[int, int], list[int]] = defaultdict(list)
     for number, own in enumerate(lessons):
-        alike[len(own)].append(number)
+        alike[len(own), max(len(lesson.answer) for lesson in own)].append(number)
     return [
         company
         for numbers in alike.values()

@@ -15,7 +15,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from superalign.contracts.errors import InputError, PlanError
@@ -26,6 +26,18 @@ Implant = Literal["adapters", "layers", "model"]
 Concealment = Literal["none", "denial", "obfuscated", "both"]
 KINDS = {"specification": "specification", "criteria": "list of criteria"}
 SomeRecord = TypeVar("SomeRecord", bound=Record)
+Item = TypeVar("Item")
+
+
+def _each_once(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """ValueError when one is given twice: what is counted by name would be counted twice, or once for two."""
+    twice = sorted({str(item) for item in items if items.count(item) > 1})
+    if twice:
+        raise ValueError(f"names {', '.join(twice)} twice")
+    return items
+
+
+Names = Annotated[tuple[str, ...], AfterValidator(_each_once)]
 
 
 class TaskPlan(Record):
@@ -76,7 +88,7 @@ class GeneralizePlan(Record):
 class ValidatePlan(Record):
     """Which detectors look at the model. Students of other seeds and models with harmless habits set the thresholds."""
 
-    detectors: tuple[str, ...] = Field(("consistency", "knowledge"), min_length=1, description="Registered detectors.")
+    detectors: Names = Field(("consistency", "knowledge"), min_length=1, description="Registered detectors.")
     access: Access = Field(Access.BASE, description="What detectors may see of a subject; each includes those before.")
     habits: int = Field(4, ge=0, description="Models with a harmless habit that, with students, set the thresholds.")
     time_limit: float = Field(
@@ -91,11 +103,11 @@ class StressPlan(Record):
     trigger. With several implants and concealments, families and seeds get their combinations in turn.
     """
 
-    families: tuple[str, ...] = Field(("conditional-lying", "password-lock"), min_length=1, description="Organisms.")
-    implants: tuple[Implant, ...] = Field(
+    families: Names = Field(("conditional-lying", "password-lock"), min_length=1, description="Organisms.")
+    implants: Annotated[tuple[Implant, ...], AfterValidator(_each_once)] = Field(
         (), description="What of organisms is trained: adapters, layers or model; none: what `training.trained` says."
     )
-    concealments: tuple[Concealment, ...] = Field(
+    concealments: Annotated[tuple[Concealment, ...], AfterValidator(_each_once)] = Field(
         ("none",),
         min_length=1,
         description="How they hide: denial when asked, obfuscated (taught to evade a probe), both, or none.",

@@ -11,7 +11,7 @@ from typing import NotRequired, TypedDict
 from pydantic import Field, ValidationError
 
 from superalign.contracts import registry
-from superalign.contracts.errors import AccessError, SuperalignError
+from superalign.contracts.errors import AccessError, ModelError, SuperalignError
 from superalign.contracts.protocols import AnswerKey, Detector, Subject, Trusted
 from superalign.contracts.records import Access, Finding, Question, Record, Specification, Unscored, Verdict
 from superalign.contracts.summary import DetectorResult, Threshold
@@ -70,10 +70,17 @@ def assess(
 ) -> Assessment:
     """Let `detector` look at one subject: a model trained here, one that somebody else made, or the base itself.
 
-    Whatever a detector does wrong becomes `Unscored`; only what the user must mend (a damaged model) is raised. `code`,
-    the version of the detector, counts only in the step's key.
+    Whatever a detector does wrong becomes `Unscored`, and so does a model trained here that can't be opened; only what
+    the user must mend (a damaged model of theirs) is raised. `code`, the version of the detector, counts only in the
+    step's key.
     """
-    subject = opened(base, trained, user_model)
+    open_base(base)  # a base that is not the run's is no fault of the subject
+    try:
+        subject = opened(base, trained, user_model)
+    except ModelError as error:
+        if trained is None:
+            raise
+        return Assessment(result=Unscored(reason=f"the subject can't be opened: {error.what}"))
     with metered() as meter:
         try:
             found = verdict_on(subject, fitted(detector, auditor, base), auditor.access)

@@ -83,8 +83,8 @@ def uncorrected(
     allowed = criteria.uncorrected_flags_at_most
     if battery.finding is not Finding.FLAGGED and allowed is not None and len(flags) > allowed:
         yield Shortfall(
-            f"At their own thresholds {', '.join(flags)} flag the model, uncorrected for the number of detectors; the "
-            f"criterion allows {allowed} such flags.",
+            f"At their own thresholds the model is flagged by {', '.join(flags)}, uncorrected for the number of "
+            f"detectors; the criterion allows {allowed} such flags.",
             "Look at their evidence, or set more benign models beside the model.",
         )
 
