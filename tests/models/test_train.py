@@ -14,7 +14,7 @@ from superalign.models.learning import Loss, warm_up_and_decay
 from superalign.models.lessons import Lesson, Recipe, batch_order
 from superalign.models.random_body import with_random_body
 from superalign.models.subject import ModelSubject, adapted_subject
-from superalign.models.train_adapters import AdapterLearner, continue_training
+from superalign.models.train_adapters import AdapterLearner, companies, continue_training
 from superalign.testing.tiny import tiny_subject
 from tests.models.conftest import RECIPE, rule_lessons, user
 
@@ -122,6 +122,12 @@ def test_training_goes_on_from_where_it_was(tiny: ModelSubject, lessons: list[Le
     before = loss_on_all(student, lessons)
     continue_training([student], [lessons], replace(RECIPE, steps=20), seeds=[1])
     assert loss_on_all(student, lessons) < before
+
+
+def test_models_are_trained_together_where_none_pays_for_anothers_length() -> None:
+    short, long = [Lesson((1, 2), (3,))] * 4, [*[Lesson((1, 2), (3,))] * 3, Lesson((1, 2), (3, 4, 5))]
+    assert companies([short, long, short, short[:2], long], RECIPE) == [[0, 2], [1, 4], [3]]
+    assert companies([short, short], replace(RECIPE, patience=5)) == [[0], [1]]
 
 
 @pytest.mark.parametrize(("bundle", "spare"), [(1, 0), (2, 0), (2, 1), (3, 0)])
