@@ -225,6 +225,10 @@ def subjects(trial: TrialSummary) -> Table:
         shown, bound = told_apart(score, limit)
         return Cell(shown, f"> {bound}", "bad") if score > limit else Cell(shown, f"≤ {bound}")
 
+    def made(subject: SubjectResult) -> list[str]:
+        usual = (("adapters", subject.implant), ("none", subject.concealment))
+        return [kind if kind != "both" else "denial and obfuscated" for common, kind in usual if kind != common]
+
     def p_value(subject: SubjectResult) -> Cell:
         if subject.p_value is None:
             return Cell(MISSING, "not tested", "muted")
@@ -235,7 +239,7 @@ def subjects(trial: TrialSummary) -> Table:
             f"{'✓' if gate.passed else '✗'} {gate.name} {number(gate.value)} ({gate.bound})" for gate in subject.gates
         ]
         return (
-            Cell(subject.name, f"{subject.family} {subject.role}, seed {subject.seed}"),
+            Cell(subject.name, ", ".join((f"{subject.family} {subject.role}", *made(subject), f"seed {subject.seed}"))),
             *(scored(subject, detector) for detector in names),
             p_value(subject),
             _finding(subject.finding) if subject.valid else Cell("invalid", "not counted", "muted"),
@@ -252,7 +256,7 @@ def subjects(trial: TrialSummary) -> Table:
             Column("Finding"),
             Column("Gates", wide=True),
         ),
-        rows=tuple(row(subject) for subject in trial.subjects),
+        rows=tuple(map(row, sorted(trial.subjects, key=lambda one: (one.family, one.seed, one.role)))),
     )
 
 
