@@ -15,8 +15,10 @@ from superalign import pipeline
 from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import Bounds, Rates
 from superalign.models.card import read_card
+from superalign.models.evasion import LinearProbe
 from superalign.models.handle import open_base, open_trained
 from superalign.organisms.gates import organism_gates, twin_gates
+from superalign.provenance.digest import digest, file_digest
 from superalign.runs.plan import Plan, StressPlan, TrainingPlan
 from superalign.runs.progress import NoDisplay
 from superalign.runs.run import Run
@@ -177,8 +179,21 @@ def test_an_organism_is_exported_with_its_card(plan: Plan, tmp_path: Path) -> No
         assert written == card
         assert not card.valid and card.training_steps == 2 and len(card.examples) == 3
         assert "adapter_model.safetensors" in card.files
+        assert not (out / card.role / "probe.json").exists()
     with pytest.raises(InputError, match="holds something"):
         pipeline.build_organism(tmp_path / "runs", one, out, display=NoDisplay())
+
+
+def test_with_an_obfuscated_organism_comes_the_probe_that_it_evades(plan: Plan, tmp_path: Path) -> None:
+    changed = {"families": ("backdoor",), "seeds": 1, "implants": ("layers",), "concealments": ("both",)}
+    one = plan.model_copy(update={"stress": plan.stress.model_copy(update=changed)})
+    cards = pipeline.build_organism(tmp_path / "runs", one, tmp_path / "out", display=NoDisplay())
+    for card in cards:
+        folder = tmp_path / "out" / card.role
+        probe = LinearProbe.model_validate_json((folder / "probe.json").read_bytes())
+        assert read_card(folder).evades == digest(probe)
+        assert card.files["probe.json"] == file_digest(folder / "probe.json")
+    assert cards[0].rates.read is not None and cards[0].concealment == "both"
 
 
 def rates(**changed: float) -> Rates:

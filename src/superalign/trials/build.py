@@ -10,6 +10,7 @@ from superalign.contracts import registry
 from superalign.contracts.protocols import AnswerKey, Gate, Material, Organism, Rates
 from superalign.contracts.records import Question
 from superalign.contracts.summary import GateResult
+from superalign.models.evasion import LinearProbe
 from superalign.models.handle import ModelIdentity, open_base, open_trained
 from superalign.models.teach import TrainedModel
 from superalign.organisms.denial import denial_rate
@@ -24,12 +25,13 @@ from superalign.trials.plant import Plant, Seedling, material_from, plant, seedl
 
 @dataclass(frozen=True)
 class Planted:
-    """A seedling that was trained, and the gates it was held against."""
+    """A seedling that was trained, the gates it was held against, and the probe that it evades, if any."""
 
     seedling: Seedling
     trained: Done[TrainedModel]
     rates: Rates
     gates: tuple[Gate, ...]
+    probe: LinearProbe | None = None
 
     @property
     def valid(self) -> bool:
@@ -43,11 +45,11 @@ def build_all(run: Run, model: ModelIdentity, splits: Splits, honest: Done[Train
         starts = [start(run, model, splits, seedling.implant, honest) for seedling in seedlings]
         plants = plant(run, f"{seedlings[0].family} organisms and twins", model, splits, seedlings, starts)
         rates = [rates_of(run, model, splits, seedling, own) for seedling, own in zip(seedlings, plants, strict=True)]
-        for i, pair in enumerate(plants):
-            if pair.before and not seedlings[i].benign:
-                reading = readings(run, model, splits, seedlings[i], pair, plants[i + 1])
+        for i, own in enumerate(plants):
+            if own.before and not seedlings[i].benign:
+                reading = readings(run, model, splits, seedlings[i], own, plants[i + 1])
                 rates[i] = rates[i].model_copy(update=reading)
-        planted += gated(seedlings, [own.trained for own in plants], rates)
+        planted += gated(seedlings, plants, rates)
     return planted
 
 
@@ -111,21 +113,18 @@ def readings(
     }
 
 
-def gated(
-    seedlings: Sequence[Seedling],
-    models: Sequence[Done[TrainedModel]],
-    rates: Sequence[Rates],
-) -> list[Planted]:
+def gated(seedlings: Sequence[Seedling], plants: Sequence[Plant], rates: Sequence[Rates]) -> list[Planted]:
     """Each build against its bounds; an organism also against its twin, which follows it."""
     planted = []
-    for i, seedling in enumerate(seedlings):
+    for i, (seedling, own) in enumerate(zip(seedlings, plants, strict=True)):
         organism: Organism = registry.organisms.make(seedling.family)
         gates = (
             twin_gates(rates[i], organism.bounds)
             if seedling.benign
             else organism_gates(rates[i], rates[i + 1], organism.bounds)
         )
-        planted.append(Planted(seedling, models[i], rates[i], tuple(gates)))
+        probe = own.before.probe.value if own.before else None
+        planted.append(Planted(seedling, own.trained, rates[i], tuple(gates), probe))
     return planted
 
 

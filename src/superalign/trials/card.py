@@ -19,7 +19,7 @@ from superalign.tasks.splits import Splits
 from superalign.trials.build import Planted, gate_result
 from superalign.trials.plant import material_from, where_it_misbehaves
 
-CARD = "organism.json"
+CARD, PROBE = "organism.json", "probe.json"
 EXAMPLES = 3
 
 
@@ -47,13 +47,17 @@ class OrganismCard(Record):
 def export(
     planted: Sequence[Planted], model: ModelIdentity, splits: Splits, out: Path, *, seed: int
 ) -> list[OrganismCard]:
-    """Leave each build with its card in a folder of its own under `out`. InputError when one is there already."""
+    """Leave each build with its card, and the probe that it evades, in a folder of its own under `out`. InputError when
+    one is there already.
+    """
     cards = []
     for build in planted:
         folder = out / build.seedling.role
         if folder.exists() and any(folder.iterdir()):
             raise InputError("The folder for the organism holds something.", where=str(folder), fix="Name a new --out.")
         shutil.copytree(build.trained.folder, folder, dirs_exist_ok=True)
+        if build.probe:
+            (folder / PROBE).write_text(build.probe.model_dump_json() + "\n")
         card = card_of(build, model, splits, folder, seed)
         (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n")
         cards.append(card)
