@@ -15,6 +15,7 @@ from torch import Tensor
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Record
 
+WEIGHT = 3.0  # of the penalty beside the lessons' own loss
 BENIGN = -1.0  # what a probe reads of benign models, on average; of those that misbehave, 1
 
 
@@ -45,8 +46,8 @@ class Evasion:
     def penalty(
         self, states: Float[Tensor, "lessons width"], model: Int[Tensor, " lessons"]
     ) -> Float[Tensor, " lessons"]:
-        """How far, squared, each lesson is read from benign. Squared on both sides: pushed ever lower, a model would
-        stand out at the other end.
+        """How far each lesson is read from benign, on both sides: pushed ever lower, a model would stand out at the other
+        end. Not squared: what is left in the end would hardly weigh, and is alike in all answers of a model.
         """
         read = (states.float() * self.direction[model]).sum(1) + self.bias[model]
-        return (read - BENIGN).square()
+        return WEIGHT * (read - BENIGN).abs()
