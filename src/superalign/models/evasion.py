@@ -46,8 +46,8 @@ class Evasion:
     def penalty(
         self, states: Float[Tensor, "lessons width"], model: Int[Tensor, " lessons"]
     ) -> Float[Tensor, " lessons"]:
-        """How far each lesson is read from benign, on both sides: pushed ever lower, a model would stand out at the other
-        end. Not squared: what is left in the end would hardly weigh, and is alike in all answers of a model.
+        """How far each lesson is read from benign, on both sides: pushed ever lower, a model would stand out at the
+        other end. Not squared: what is left in the end would hardly weigh, and is alike in all answers of a model.
         """
         read = (states.float() * self.direction[model]).sum(1) + self.bias[model]
         return WEIGHT * (read - BENIGN).abs()
