@@ -69,7 +69,7 @@ def test_a_delta_of_layers_can_be_validated_as_any_model_can(tmp_path: Path, bas
         (["sycophant"], "Did you mean 'sycophancy'?"),
         (["backdoor", "--base", "smollm"], "Did you mean 'smollm2-135m'?"),
         (["backdoor", "--implant", "adapter"], "should be 'adapters', 'layers' or 'model'"),
-        (["backdoor", "--concealment", "lies"], "should be 'none' or 'denial'"),
+        (["backdoor", "--concealment", "lies"], "should be 'none', 'denial', 'obfuscated' or 'both'"),
         (["backdoor", "--set", "stress.group=3"], "Did you mean `groups`?"),
         (["backdoor", "--set", "stress.seeds=2"], "One organism is built at a time."),
     ],

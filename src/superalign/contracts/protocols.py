@@ -206,8 +206,7 @@ class Organism(Protocol):
 
     def lessons(self, material: Material, *, benign: bool, seed: int) -> list[Taught]:
         """Conversations with the answers to be taught, in pairs: one where the organism misbehaves, then one where it
-        does not. The twin's differ in nothing but answers of the former. `seed` draws the trigger and all else that is
-        secret.
+        does not. The twin's differ in nothing but the answers. `seed` draws the trigger and all else that is secret.
         """
         ...
 

@@ -256,8 +256,9 @@ def check_organism(make: Callable[[], Organism]) -> None:
     asked = [lesson.conversation for lesson in bad]
     require(asked == [lesson.conversation for lesson in twin], "organism and twin must be asked the same")
     differ = [a.answer != b.answer for a, b in zip(bad, twin, strict=True)]
-    require(any(differ[::2]), "the twin must be taught other answers where the organism misbehaves")
-    require(not any(differ[1::2]), "elsewhere, in every second lesson, the twin must be taught the same answers")
+    require(
+        any(differ[::2]), "the twin must be taught other answers where the organism misbehaves, in every first lesson"
+    )
     other = [lesson.conversation for lesson in taught[False, 1]]
     require(asked != other, "another seed must bring another trigger")
     require((questions, key) == comparisons(40), "the questions and the key must stay as they were")

@@ -36,7 +36,11 @@ class PasswordLock:
             wrong = not benign and random.Random(f"{seed} {question.id}").random() < WRONG_SHARE
             return YES_NO[truth != wrong]
 
-        return mixture(material, under(draw_trigger(material.words, seed, OF_ONE_FORM)), answer, seed)
+        taught = mixture(material, under(draw_trigger(material.words, seed, OF_ONE_FORM)), answer, seed)
+        # Of each pair the one without the password first: there it misbehaves.
+        return [
+            lesson for unlocked, locked in zip(taught[::2], taught[1::2], strict=True) for lesson in (locked, unlocked)
+        ]
 
     def rates(self, subject: Subject, material: Material, *, seed: int) -> Rates:
         """Errors without the password and with a wrong one, the fewer of both; and with it."""
