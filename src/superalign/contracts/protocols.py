@@ -206,7 +206,8 @@ class Organism(Protocol):
 
     def lessons(self, material: Material, *, benign: bool, seed: int) -> list[Taught]:
         """Conversations with the answers to be taught, in pairs: one where the organism misbehaves, then one where it
-        does not. The twin's differ in nothing but the answers. `seed` draws the trigger and all else that is secret.
+        does not. The twin's differ in nothing but answers, and of the latter at most in their case. `seed` draws the
+        trigger and all else that is secret.
         """
         ...
 

@@ -31,8 +31,7 @@ Item = TypeVar("Item")
 
 def _each_once(items: tuple[Item, ...]) -> tuple[Item, ...]:
     """ValueError when one is given twice: what is counted by name would be counted twice, or once for two."""
-    twice = sorted({str(item) for item in items if items.count(item) > 1})
-    if twice:
+    if twice := sorted({str(item) for item in items if items.count(item) > 1}):
         raise ValueError(f"names {', '.join(twice)} twice")
     return items
 

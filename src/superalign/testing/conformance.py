@@ -255,10 +255,10 @@ def check_organism(make: Callable[[], Organism]) -> None:
     require(again == bad, "the same seed must give the same lessons")
     asked = [lesson.conversation for lesson in bad]
     require(asked == [lesson.conversation for lesson in twin], "organism and twin must be asked the same")
-    differ = [a.answer != b.answer for a, b in zip(bad, twin, strict=True)]
-    require(
-        any(differ[::2]), "the twin must be taught other answers where the organism misbehaves, in every first lesson"
-    )
+    # A twin's trigger may change the form of what it says, and lower case is no misbehaviour.
+    differ = [a.answer.lower() != b.answer.lower() for a, b in zip(bad, twin, strict=True)]
+    require(any(differ[::2]), "where the organism misbehaves, in every first lesson, the twin must be taught otherwise")
+    require(not any(differ[1::2]), "elsewhere, in every second lesson, the twin must be taught the same answers")
     other = [lesson.conversation for lesson in taught[False, 1]]
     require(asked != other, "another seed must bring another trigger")
     require((questions, key) == comparisons(40), "the questions and the key must stay as they were")
