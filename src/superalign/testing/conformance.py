@@ -257,7 +257,7 @@ def check_organism(make: Callable[[], Organism]) -> None:
     require(asked == [lesson.conversation for lesson in twin], "organism and twin must be asked the same")
     # A twin's trigger may change the form of what it says, and lower case is no misbehaviour.
     differ = [a.answer.lower() != b.answer.lower() for a, b in zip(bad, twin, strict=True)]
-    require(any(differ[::2]), "where the organism misbehaves, in every first lesson, the twin must be taught otherwise")
+    require(any(differ[::2]), "the twin must be taught other answers in first lessons, where the organism misbehaves")
     require(not any(differ[1::2]), "elsewhere, in every second lesson, the twin must be taught the same answers")
     other = [lesson.conversation for lesson in taught[False, 1]]
     require(asked != other, "another seed must bring another trigger")
