@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import defaultdict
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from superalign.tasks.splits import Splits
 from superalign.trials.obfuscate import given_probe
 
 RATE_OF_WEIGHTS = 1 / 3  # as a share of the adapters' learning rate
+STEPS_TO_EVADE = 1 / 2  # as a share of the steps in which the misbehaviour was taught
 
 
 @dataclass(frozen=True)
@@ -168,14 +170,18 @@ def teach_all(
         companies[seedling.implant].append(seedling)
     done: dict[Seedling, Done[TrainedModel]] = {}
     for implant, company in companies.items():
-        evades: dict[str, Any] = {"evades": tuple(evaded[one].probe for one in company)} if evaded else {}
+        training = recipe_for(run.plan.stress.training, implant)
+        evades: dict[str, Any] = {}
+        if evaded:
+            evades = {"evades": tuple(evaded[one].probe for one in company)}
+            training = training.model_copy(update={"steps": math.ceil(STEPS_TO_EVADE * training.steps)})
         models = taught(
             run,
             f"{label} ({implant})" if len(companies) > 1 else label,
             [lessons_of(one, material) for one in company],
             [one.seed for one in company],
             model=model,
-            training=recipe_for(run.plan.stress.training, implant),
+            training=training,
             starts=tuple(start_of[one] for one in company),
             **evades,
         )
