@@ -16,6 +16,9 @@ import torch
 from openai import APIStatusError, AuthenticationError, BadRequestError, NotFoundError, OpenAI
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from superalign.contracts.records import Message
+from superalign.models.endpoint import EndpointSubject
+from superalign.models.handle import open_alone
 from tests.web.conftest import COMMAND, KEY, client, started
 
 QUESTIONS = [f"Question {i}: is Paris in France" + "?" * i for i in range(6)]
@@ -123,6 +126,16 @@ def test_what_garak_sends(served: OpenAI, model: Path) -> None:
         found = ask(served, model, n=answers, stop=["#", ";"], **usual)
         assert len(found.choices) == answers
         assert not any(mark in choice.message.content for choice in found.choices for mark in "#;")
+
+
+def test_it_is_an_endpoint_to_ask(served: OpenAI, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What audits somebody's endpoint audits this one."""
+    for name, value in {"API_KEY": KEY, "BASE_URL": str(served.base_url)}.items():
+        monkeypatch.setenv(f"SERVED_{name}", value)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    asked = [(Message(role="user", content=said),) for said in QUESTIONS]
+    itself, _ = open_alone(str(model), dtype="float32")
+    assert EndpointSubject(f"openai-api/served/{model}").respond(asked) == itself.respond(asked)
 
 
 def test_the_models_that_are_here(served: OpenAI, model: Path) -> None:

@@ -10,9 +10,9 @@ import hmac
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -158,7 +158,7 @@ async def _body(request: Request) -> bytes:
     return bytes(found)
 
 
-async def _while_connected(request: Request, work: Coroutine[Any, Any, Result] | Awaitable[Result]) -> Result:
+async def _while_connected(request: Request, work: Awaitable[Result]) -> Result:
     """What `work` returns; it is cancelled when the client leaves. ClientDisconnect then."""
     working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_left(request))
     try:
