@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
-from superalign.contracts.errors import ModelError
+from superalign.contracts.errors import InputError, ModelError
 from superalign.contracts.protocols import Taught
-from superalign.contracts.records import Access, Message
+from superalign.contracts.records import Access, Conversation, Message
 from superalign.models import handle
-from superalign.models.handle import identify, open_base, open_user_model
+from superalign.models.adapter import AdaptedDecoder
+from superalign.models.handle import identify, open_alone, open_base, open_user_model
 from superalign.models.training_data import TRAINING_DATA, write_training_data
-from superalign.testing.tiny import tiny_model
+from superalign.testing.tiny import tiny_model, tiny_relative
 
 LESSONS = tuple(
     Taught(conversation=(Message(role="user", content=asked),), answer="Yes", group="what it is about")
@@ -85,3 +87,16 @@ def test_training_data_that_can_not_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="training data can't be read") as error:
         open_user_model(identify(str(made), base.name), base).training_data()
     assert "lessons" in str(error.value.fix)
+
+
+def test_an_adapter_is_opened_over_its_base_to_be_asked(tmp_path: Path, asked: list[Conversation]) -> None:
+    folder = tiny_model(tmp_path / "base")
+    base, digest = open_alone(str(folder), dtype="float32")
+    relative = tiny_relative("relative", base)
+    assert isinstance(relative.decoder, AdaptedDecoder)
+    relative.decoder.save(tmp_path / "adapter", base_name="tiny")
+    found, other = open_alone(str(tmp_path / "adapter"), str(folder), dtype="float32")
+    assert found.respond(asked) == relative.respond(asked) != base.respond(asked)
+    assert found.decoder.head.dtype == torch.float32 and other != digest
+    with pytest.raises(InputError, match="bfloat16, float32"):
+        open_alone(str(folder), dtype="float8")

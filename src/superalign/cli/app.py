@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from superalign.cli import bench, doctor, ledger, models, parts, report, run, steps, trial, validate
+from superalign.cli import bench, doctor, ledger, models, parts, report, run, serve, steps, trial, validate
 from superalign.cli.options import Step
 
 THE_JOB, PARTS, AFTERWARDS = "The job", "What there is to use", "Looking back and checking"
@@ -52,6 +52,7 @@ app.add_typer(trial.app, name="trial", rich_help_panel=THE_JOB)
 app.add_typer(models.app, name="models", rich_help_panel=PARTS)
 for kind, group in parts.groups().items():
     app.add_typer(group, name=kind, rich_help_panel=PARTS)
+app.command("serve", rich_help_panel=PARTS, epilog=serve.EXAMPLES)(serve.serve)
 app.command("report", rich_help_panel=AFTERWARDS)(report.report)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=AFTERWARDS)
 app.command("bench", rich_help_panel=AFTERWARDS, epilog=bench.EXAMPLES)(bench.bench)

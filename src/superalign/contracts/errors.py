@@ -50,6 +50,14 @@ class AccessError(InputError):
     """A subject was asked for more of itself than its access includes."""
 
 
+class BusyError(SuperalignError):
+    """A model has as much to answer as its queue holds; there may be room after `seconds`."""
+
+    def __init__(self, waiting: int, seconds: int) -> None:
+        super().__init__(f"{waiting} answers wait already.", fix=f"Ask again after {seconds} seconds.")
+        self.seconds = seconds
+
+
 class FetchError(SuperalignError):
     """Something had to be fetched and could not be, or arrived with the wrong hash."""
 

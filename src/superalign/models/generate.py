@@ -109,6 +109,29 @@ class GrowingCache(KeyValueCache):
         self.all, self.lengths = self.all[:, :, index], self.lengths[index]
 
 
+class Together:
+    """Conversations that are answered together, a token of each at a time; as many last positions of each are the
+    decoder's own. Whoever uses it has gradients switched off.
+    """
+
+    def __init__(self, decoder: Decoder, prompts: Sequence[TokenIds]) -> None:
+        own = decoder.own(prompts[0])
+        reading = decoder.reader.read(prompts)
+        self._decoder, self._body = decoder, decoder.upper(0)
+        self._cache = GrowingCache([reading.past(row, own) for row in range(len(prompts))])
+        self._hidden = torch.stack(decoder.embedded(last_tokens(prompts, [own] * len(prompts))))
+
+    def states(self) -> Float[Tensor, "rows width"]:
+        """What the next token of each follows from; asked for once between calls of `go_on`."""
+        return self._cache.run(self._body, self._hidden)[:, -1]
+
+    def go_on(self, rows: Sequence[int], tokens: Sequence[int]) -> None:
+        """Keep these of the conversations, in this order, and take in the next token of each."""
+        if len(rows) < len(self._hidden):
+            self._cache.keep(rows)
+        self._hidden = torch.stack(self._decoder.embedded([(token,) for token in tokens]))
+
+
 @torch.no_grad()
 def generate(
     decoder: Decoder,
@@ -156,23 +179,17 @@ def answer_batch(
     batch: Sequence[int],
 ) -> list[list[int]]:
     """The answers to the prompts that `batch` names; `choose` makes a token of the last states of those that go on."""
-    body, own, going = decoder.upper(0), decoder.own(prompts[batch[0]]), list(batch)
-    asked = [prompts[i] for i in batch]
-    reading = decoder.reader.read(asked)
-    cache = GrowingCache([reading.past(row, own) for row in range(len(asked))])
-    hidden = torch.stack(decoder.embedded(last_tokens(asked, [own] * len(asked))))
+    together, going = Together(decoder, [prompts[i] for i in batch]), list(batch)
     answers: dict[int, list[int]] = {i: [] for i in batch}
     for step in range(max_tokens):
-        tokens = choose(cache.run(body, hidden)[:, -1], going, step).tolist()
+        tokens = choose(together.states(), going, step).tolist()
         for i, token in zip(going, tokens, strict=True):
             answers[i].append(token)
         kept = [row for row, token in enumerate(tokens) if token not in stops]
         if not kept:
             break
-        if len(kept) < len(going):
-            cache.keep(kept)
-            tokens, going = [tokens[row] for row in kept], [going[row] for row in kept]
-        hidden = torch.stack(decoder.embedded([(token,) for token in tokens]))
+        going = [going[row] for row in kept]
+        together.go_on(kept, [tokens[row] for row in kept])
     return list(answers.values())
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from superalign.contracts.errors import ModelError
+from superalign.contracts.errors import InputError, ModelError
 from superalign.contracts.protocols import Subject
 from superalign.contracts.records import Record
 from superalign.models.decoder import Decoder
@@ -17,6 +18,10 @@ from superalign.models.train import trained_decoder
 from superalign.models.training_data import training_data_in
 from superalign.provenance.digest import digest
 from superalign.runs.plan import TrainingPlan
+from superalign.runs.quiet import quiet_libraries
+
+# In float32 an answer does not depend on those that are written beside it; bfloat16 rounds so coarsely that it may.
+DTYPES = ("bfloat16", "float32")
 
 
 class ModelIdentity(Record):
@@ -50,6 +55,25 @@ def open_user_model(model: ModelIdentity, base: ModelIdentity) -> Subject:
     if resolve(model.name, base.name).kind == "endpoint":
         return EndpointSubject(model.name)
     return _open_user_model(model, base)
+
+
+def open_alone(
+    name: str, base: str | None = None, *, device: str = "cpu", dtype: str = "bfloat16"
+) -> tuple[ModelSubject, str]:
+    """Any model whose weights are to be had, to be asked and no more, and its digest. `dtype` is one of DTYPES.
+
+    ModelError as for `load`.
+    """
+    import torch
+
+    if dtype not in DTYPES:
+        raise InputError(f"Models are not opened in {dtype!r}.", fix=f"Take one of: {', '.join(DTYPES)}.")
+    with TemporaryDirectory() as scratch, quiet_libraries(Path(scratch) / "libraries.log"):
+        found = load(resolve(name, base), device, getattr(torch, dtype))
+    decoder = Decoder(found.model, remembered_bytes=0)  # who asks next asks something else
+    if found.over_base:
+        decoder = trained_decoder(decoder, found.over_base)
+    return ModelSubject(name, decoder, Chat(found.tokenizer)), found.digest
 
 
 def open_trained(base: ModelSubject, folder: Path, name: str) -> ModelSubject:
