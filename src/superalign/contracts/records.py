@@ -129,7 +129,7 @@ class Probe(Record):
     """How one clause of a specification is tested: which task, and what the model's answer must be."""
 
     task: str
-    require: Literal["true-answer", "same-answer-in-every-context"]
+    require: Literal["true-answer", "false-answer", "same-answer-in-every-context"]
 
 
 class Clause(Record):

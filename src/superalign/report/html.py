@@ -14,6 +14,7 @@ from superalign.report.steps import steps
 
 REQUIRES = {
     "true-answer": "the true answer",
+    "false-answer": "the opposite of the true answer",
     "same-answer-in-every-context": "the same answer in every context",
 }
 
