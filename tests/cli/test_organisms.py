@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.models.hub import hub
 
 from superalign.testing.tiny import tiny_model
 
@@ -25,9 +26,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
-def build(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def build(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [*COMMAND, "organisms", "build", *arguments]
-    environment = {**os.environ, "COLUMNS": "80"}
+    environment = {**os.environ, "COLUMNS": "80", **variables}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
 
 
@@ -53,6 +54,23 @@ def test_a_build_that_fails_its_gates_is_kept_and_said(tmp_path: Path, base: Pat
     shown = build(tmp_path, "sycophancy", "--seed", "3", "--concealment", "denial", "--out", "other", *small(base))
     assert shown.returncode == 1 and "NO" in shown.stdout and "denies it when asked" in shown.stdout
     assert all(len(line) <= 80 for line in shown.stdout.splitlines())
+
+
+def test_on_a_model_of_the_hub(tmp_path: Path, base: Path) -> None:
+    """Fetched from a hub, and later, without one, out of its cache: the same organism."""
+    cache = {"HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    asked = ("backdoor", *small(Path("hf/somebody/tiny")))
+    with hub("somebody/tiny", base) as address:
+        done = build(tmp_path, *asked, "--out", "fetched", HF_ENDPOINT=address, **cache)
+        assert done.returncode == 1, done.stderr
+        nowhere = build(tmp_path, "backdoor", *small(Path("hf/somebody/else")), HF_ENDPOINT=address, **cache)
+    assert nowhere.returncode == 1 and "Check the name and the network" in " ".join(nowhere.stderr.split())
+    offline = {**cache, "HF_HUB_OFFLINE": "1"}
+    assert build(tmp_path, *asked, "--out", "cached", "--runs", "others", **offline).returncode == 1
+    fetched, cached = (
+        (tmp_path / folder / "organism/adapter_model.safetensors").read_bytes() for folder in ("fetched", "cached")
+    )
+    assert fetched == cached
 
 
 def test_a_delta_of_layers_can_be_validated_as_any_model_can(tmp_path: Path, base: Path) -> None:
