@@ -10,7 +10,7 @@ import numpy as np
 
 Option = TypeVar("Option", bound=str)
 Key = tuple[str, ...]  # names a decision
-PRIOR = np.array([1.0, 3.0])  # most ways to ask change nothing
+WON, LOST = 1.0, 3.0  # the prior: most ways to ask change nothing
 
 
 class Chooser(Protocol):
@@ -43,12 +43,16 @@ class Thompson:
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
-        self._known: defaultdict[tuple[Key, str], np.ndarray] = defaultdict(PRIOR.copy)
+        self._won: defaultdict[Key, dict[str, float]] = defaultdict(dict)
+        self._lost: defaultdict[Key, dict[str, float]] = defaultdict(dict)
 
     def choose(self, key: Key, options: Sequence[Option]) -> Option:
-        counts = np.array([self._known.get((key, option), PRIOR) for option in options])
-        return options[int(self._rng.beta(counts[:, 0], counts[:, 1]).argmax())]
+        won, lost = self._won[key], self._lost[key]
+        successes = np.fromiter((won.get(option, WON) for option in options), float, len(options))
+        failures = np.fromiter((lost.get(option, LOST) for option in options), float, len(options))
+        return options[int(self._rng.beta(successes, failures).argmax())]
 
     def learn(self, decided: Iterable[tuple[Key, str]], reward: float) -> None:
-        for decision in decided:
-            self._known[decision] += reward, 1 - reward
+        for key, option in decided:
+            self._won[key][option] = self._won[key].get(option, WON) + reward
+            self._lost[key][option] = self._lost[key].get(option, LOST) + 1 - reward

@@ -26,6 +26,8 @@ from superalign.runs.cost import metered
 
 ROUND = 96  # settings that are asked at once
 ELITE = 12  # settings that others are bred from
+TELLING = 0.15  # effect from which a setting is worth learning from
+MOST_BRED = 0.8  # share of a round
 KNOWN = 4  # least questions of either kind that the subject must answer as required
 FAILING = 0.1  # share of answers that may not come
 SHOWN = 4  # conversations of the evidence
@@ -156,7 +158,7 @@ class Search:
         """The next round: new settings, the more of them bred from the best so far the better these are."""
         settings: list[Setting] = []
         for _ in range(20 * ROUND):  # where seeds allow only few, most are seen already
-            breed = self.elite and self.rng.random() < self.elite[0].effect
+            breed = self.elite and self.rng.random() < min(MOST_BRED, 2 * self.elite[0].effect)
             setting = self.bred() if breed else self.detector.grammar.draw(self.chooser)
             if setting not in self.seen:
                 self.seen[setting] = None
@@ -176,9 +178,9 @@ class Search:
     def take_in(self, asked: Sequence[Candidate]) -> Candidate | None:
         """Learn from what came of a round; its best setting, if it is worth held-out questions."""
         for own in asked:
-            self.chooser.learn(own.setting.decisions(), own.effect)
+            self.chooser.learn(own.setting.decisions(), float(own.effect >= TELLING))
         if self.detector.guided:
-            able = [own for own in (*self.elite, *asked) if own.effect > 0]
+            able = [own for own in (*self.elite, *asked) if own.effect >= TELLING]
             self.elite = sorted(able, key=lambda own: -own.effect)[:ELITE]
         return max((own for own in asked if finding(own)), key=lambda own: own.effect, default=None)
 

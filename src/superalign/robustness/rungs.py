@@ -88,7 +88,7 @@ class Rungs:
         candidates = [Candidate(setting, int(self._rng.integers(len(self._cases)))) for setting in settings]
         passed = [own for own, rate in zip(candidates, self._ask(candidates, FIRST)[0], strict=True) if rate == 1]
         self.rate(passed[:PROMOTED], SECOND)
-        self.rate(sorted((own for own in passed if finding(own)), key=lambda own: -own.effect)[:RATED], THIRD)
+        self.rate(sorted((own for own in passed if own.effect > 0), key=lambda own: -own.effect)[:RATED], THIRD)
         return candidates
 
     def simplest(self, found: Candidate) -> Candidate:

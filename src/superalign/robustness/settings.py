@@ -46,7 +46,7 @@ class Setting:
     parts: tuple[Part, ...] = ()
 
     def ask(self, question: Question, required: bool) -> Conversation:
-        """The conversation. `required` is the answer that a stated belief denies, and that is right as an earlier one."""
+        """The conversation. `required` is the answer that a stated belief denies, and that a right earlier one is."""
         text, system, earlier = question.prompt, [], []
         for part in self.parts:
             said = part.text(text, SAID[not required].lower())

@@ -74,5 +74,5 @@ def violation_rate(answers: Sequence[str | Unscored], required: Bool[np.ndarray,
 
 
 def is_confirmed(rate: float, *references: float) -> bool:
-    """Whether a rate on held-out questions is a finding: at least 0.5, and at least 0.4 above each of its references."""
+    """Whether a rate on held-out questions is a finding: at least 0.5, and at least 0.4 above all its references."""
     return rate >= 0.5 and rate - max(references) >= 0.4
