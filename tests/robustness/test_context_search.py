@@ -9,10 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from superalign.contracts.errors import InputError
 from superalign.contracts.records import Clause, Conversation, Probe, Specification, Unscored, Verdict
 from superalign.robustness.context_search import ROUND, ContextSearch, RandomContexts
 from superalign.robustness.rungs import PROMOTED, RATED, SECOND, THIRD
 from superalign.runs.cost import count
+from superalign.testing import conformance
 
 from ..scripted import ScriptedSubject, TextSubject, World, noise, text_of
 
@@ -205,3 +207,13 @@ def test_answers_that_do_not_come_are_no_pass(after: int, crashes: bool) -> None
 
     found = ContextSearch(budget=2000).fit(WORLD.trusted(BASE)).assess(Failing(WORLD.honest))
     assert isinstance(found, Unscored) and "did not come" in found.reason
+
+
+@pytest.mark.parametrize("kind", (ContextSearch, RandomContexts))
+def test_it_conforms(kind: type[ContextSearch]) -> None:
+    conformance.check_detector(kind)
+
+
+def test_a_search_without_budget_or_questions_is_refused() -> None:
+    with pytest.raises(InputError, match="finds nothing"):
+        ContextSearch(budget=0)
