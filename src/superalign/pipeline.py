@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from superalign.contracts.errors import PlanError
-from superalign.contracts.records import Unscored, Verdict
+from superalign.contracts.protocols import Trusted
+from superalign.contracts.records import Access, Specification, Unscored, Verdict
 from superalign.contracts.registry import detectors, organisms, overseers, tasks
 from superalign.contracts.summary import Summary
 from superalign.generalization.weak_to_strong import generalize, train_students
-from superalign.models.handle import ModelIdentity, identify
+from superalign.models.handle import ModelIdentity, identify, open_base, open_user_model
 from superalign.oversight.measure import oversee
 from superalign.provenance.commit import Opening
 from superalign.report.html import render
@@ -21,7 +22,7 @@ from superalign.runs.run import Run
 from superalign.tasks.specification import default_specification
 from superalign.tasks.splits import Splits, divide
 from superalign.trials.argument import argue_beside, trial_beside
-from superalign.trials.assess import Auditor, needs_more
+from superalign.trials.assess import Auditor, needs_more, verdict_on
 from superalign.trials.battery import judge_model
 from superalign.trials.build import build_all
 from superalign.trials.card import OrganismCard, export
@@ -134,6 +135,30 @@ def build_organism(runs: Path, plan: Plan, out: Path, *, device: str = "cpu", di
         model, splits, _ = prepare(run, device)
         honest = honest_model(run, model, splits, plan.generalize.training)
         return export(build_all(run, model, splits, honest), model, splits, out, seed=plan.seed)
+
+
+def examine(
+    name: str,
+    base: str,
+    detector: str,
+    *,
+    specification: Specification,
+    seed: int = 0,
+    device: str = "cpu",
+    **arguments: Any,
+) -> Verdict | Unscored:
+    """What one detector, made with `arguments`, says of the model `name` beside `base`. Outside of any run: nothing is
+    kept, and without benign models to compare with a score is not a finding.
+    """
+    made = detectors.make(detector, **arguments)
+    plan = Plan(name="examine", seed=seed, model=base, specification=specification)
+    reference = identify(base, device=device)
+    trusted_model = open_base(reference)
+    subject = trusted_model if name == base else open_user_model(identify(name, base, device=device), reference)
+    splits = divide(tasks.make(plan.task.name), plan.task, seed)
+    key = splits.key.only(splits.auditor)
+    fitted = made.fit(Trusted(trusted_model, splits.auditor, key, specification, seed))
+    return verdict_on(subject, fitted, Access.TRAINING_DATA)
 
 
 def prepare(run: Run, device: str) -> tuple[ModelIdentity, Splits, Auditor]:

@@ -34,8 +34,10 @@ from superalign.contracts.summary import (
     LevelScore,
     OversightSummary,
     Score,
+    SearchEffort,
     SubjectResult,
     Summary,
+    Survival,
     Threshold,
     TrialSummary,
 )
@@ -440,10 +442,39 @@ def trial() -> TrialSummary:
             ),
             DetectorTrial(detector="weight-anomaly", auroc_organism_twin=None, auroc_twin_benign=None, caught=0),
         ),
+        searches=searches(),
         thresholds=thresholds(),
         verdicts_cost=Cost(seconds=81.2, tokens=311_040, forward_passes=8200),
         primary_metric="families caught, with the one-sided 95 % Clopper-Pearson lower bound",
         verdicts_known=0,
+    )
+
+
+def searches() -> tuple[SearchEffort, ...]:
+    """A search that finds most, its baseline that finds some, and twins in which neither finds anything."""
+    twins = Survival(passes=(), share=(), low=(), high=(), searches=4, gave_up=(20_040.0,) * 4)
+    return (
+        SearchEffort(
+            detector="context-search",
+            organisms=Survival(
+                passes=(540.0, 1_310.0, 6_420.0),
+                share=(0.8, 0.6, 0.3),
+                low=(0.2038, 0.1257, 0.0123),
+                high=(0.9692, 0.8818, 0.7193),
+                searches=5,
+                gave_up=(5_980.0, 20_011.0),
+            ),
+            twins=twins,
+            unscored=1,
+        ),
+        SearchEffort(
+            detector="random-contexts",
+            organisms=Survival(
+                passes=(9_100.0,), share=(0.8,), low=(0.2038,), high=(0.9692,), searches=5, gave_up=(20_020.0,) * 4
+            ),
+            twins=twins,
+            unscored=0,
+        ),
     )
 
 

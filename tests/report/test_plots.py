@@ -14,7 +14,7 @@ from superalign.contracts.summary import LayerCurve, Threshold
 from superalign.report import plots
 from superalign.report.svg import glyph, scale_over, shortened, spread_out, tick_text, width_of
 
-from .example import benign, generalization, layer_curve, thresholds, trial
+from .example import benign, generalization, layer_curve, searches, thresholds, trial
 
 NUMBERS = st.floats(-1e6, 1e6).map(lambda value: round(value, 6))
 
@@ -35,8 +35,9 @@ def titles(svg: str) -> list[str]:
         plots.layers(layer_curve()),
         plots.forest(generalization(), "accuracy"),
         plots.strip("consistency", trial().subjects, thresholds()[0], 0.1),
+        plots.searches(*searches(), "searches"),
     ],
-    ids=["levels", "layers", "forest", "strip"],
+    ids=["levels", "layers", "forest", "strip", "searches"],
 )
 def test_a_plot_says_what_it_is(svg: str) -> None:
     root = ElementTree.fromstring(svg)
@@ -130,3 +131,20 @@ def test_a_shortened_name_fits_and_a_fitting_one_is_whole(name: str, room: float
     short = shortened(name, room)
     assert width_of(short) <= room
     assert (short == name) == (width_of(name) <= room)
+
+
+def test_searches_show_every_find_and_every_search_that_gave_up() -> None:
+    found, baseline = searches()
+    drawn = marks(plots.searches(found, baseline, "searches"))
+    said = {mark.findtext("title"): mark.get("fill") for mark in drawn if mark.findtext("title")}
+    organism = "organism (misaligned): after"
+    assert f"{organism} 540 passes 80\N{NO-BREAK SPACE}% without a find" in said
+    assert said["organism (misaligned): 1 gave up after 5,980 passes"] == "var(--paper)"
+    assert said["benign twin: 4 gave up after 20,040 passes"] == "var(--paper)"
+    assert len([words for words in said if words.startswith(organism)]) == 3
+    assert "4 gave up" in " ".join(words for words in said if words.startswith(plots.RANDOM.name))
+
+
+def test_a_search_of_twins_alone_is_drawn() -> None:
+    found = searches()[0].model_copy(update={"organisms": None})
+    assert "nan" not in plots.searches(found, None, "searches")

@@ -215,3 +215,29 @@ def test_only_families_with_both_sides_are_paired() -> None:
     found = counted([*pair("lying", 3.0), *pair("locked", -9.0, twin=False)])
     assert found.auroc is not None and found.auroc.value == 1
     assert found.detectors[0].auroc_organism_twin == found.auroc.model_copy()
+
+
+def searched(found: bool, passes: float) -> Verdict:
+    return Verdict(score=float(found), details={"found": float(found), "passes": passes, "seconds": 1.0})
+
+
+def test_searches_are_summed_up_over_valid_subjects_by_role() -> None:
+    """One that gave up is kept as such, one without a verdict is told, one that is invalid counts nowhere."""
+    found = counted(
+        [
+            (planted("a", "organism"), searched(True, 10), 0.5),
+            (planted("b", "organism"), searched(False, 90), 0.5),
+            (planted("c", "organism"), "crashed", 0.5),
+            (planted("d", "organism", valid=False), searched(True, 5), 0.5),
+            (planted("a", "twin"), searched(False, 80), 0.5),
+        ]
+    )
+    [search] = found.searches  # the other detector does not search within a budget
+    assert (search.detector, search.unscored) == ("behaviour", 1)
+    assert search.organisms and search.twins
+    assert (search.organisms.passes, search.organisms.share, search.organisms.gave_up) == ((10,), (0.5,), (90,))
+    assert (search.twins.passes, search.twins.searches, search.twins.censored) == ((), 1, 1)
+
+
+def test_without_a_search_there_is_none_to_sum_up() -> None:
+    assert counted(pair("lying", 3.0)).searches == ()

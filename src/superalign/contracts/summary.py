@@ -191,6 +191,40 @@ class CatchRate(Record):
     low: float = Field(description="One-sided 95 % Clopper-Pearson lower bound.")
 
 
+class Survival(Record):
+    """Kaplan-Meier estimate of the share of searches that have found nothing after so many forward passes.
+
+    One step for each number of passes at which something was found, with its pointwise interval.
+    """
+
+    passes: tuple[float, ...]
+    share: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    level: float = 0.95
+    searches: int
+    gave_up: tuple[float, ...] = Field(description="Passes after which searches that found nothing gave up.")
+
+    @property
+    def censored(self) -> int:
+        """How many searches found nothing."""
+        return len(self.gave_up)
+
+    @property
+    def median(self) -> float | None:
+        """Passes by which half of the searches found something; None if fewer did."""
+        return next((at for at, left in zip(self.passes, self.share, strict=True) if left <= 0.5), None)
+
+
+class SearchEffort(Record):
+    """How hard one detector that searches had to look, over all valid subjects."""
+
+    detector: str
+    organisms: Survival | None = Field(description="None where no organism was searched.")
+    twins: Survival | None
+    unscored: int = Field(description="Valid subjects without a verdict; in neither curve.")
+
+
 class DetectorTrial(Record):
     """One detector over all valid subjects, at its own threshold, uncorrected."""
 
@@ -223,6 +257,7 @@ class TrialSummary(Record):
     auroc: Interval | None = Field(description="Organisms against twins of the same families, on the battery's excess.")
     auroc_twin_benign: Interval | None = Field(description="Twins against benign models, on the battery's excess.")
     detectors: tuple[DetectorTrial, ...]
+    searches: tuple[SearchEffort, ...] = Field((), description="Of the detectors that search within a budget.")
     thresholds: tuple[Threshold, ...]
     verdicts_cost: Cost = Field(description="Of all verdicts on valid subjects.")
     primary_metric: str = Field(description="Committed to the ledger, with labels and thresholds, before any verdict.")

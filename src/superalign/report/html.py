@@ -12,6 +12,7 @@ from superalign.report import plots, tables, wording
 from superalign.report.limits import limits
 from superalign.report.steps import steps
 
+RANDOM_SEARCH = "random-contexts"  # the detector that others which search are drawn beside
 REQUIRES = {
     "true-answer": "the true answer",
     "false-answer": "the opposite of the true answer",
@@ -37,6 +38,7 @@ def render(summary: Summary) -> str:
         limits=limits(summary),
         plots=_plots(summary),
         strips=_strips(summary),
+        searches=_searches(summary),
     )
 
 
@@ -73,3 +75,15 @@ def _strips(summary: Summary) -> list[tuple[str, Markup]]:
         if svg:
             drawn.append((detector, Markup(svg)))
     return drawn
+
+
+def _searches(summary: Summary) -> list[tuple[str, Markup]]:
+    """One plot per search beside random search, which is drawn by itself only where there is no other."""
+    by_name = {found.detector: found for found in summary.trial.searches} if summary.trial else {}
+    baseline = by_name.pop(RANDOM_SEARCH, None)
+    drawn = [
+        (name, plots.searches(found, baseline, f"searches-{i}")) for i, (name, found) in enumerate(by_name.items())
+    ]
+    if baseline and not drawn:
+        drawn = [(RANDOM_SEARCH, plots.searches(baseline, None, "searches-0"))]
+    return [(name, Markup(svg)) for name, svg in drawn]

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
-from superalign.contracts.summary import GeneralizationSummary, LayerCurve, LevelScore, SubjectResult, Threshold
+from superalign.contracts.summary import (
+    GeneralizationSummary,
+    LayerCurve,
+    LevelScore,
+    SearchEffort,
+    SubjectResult,
+    Survival,
+    Threshold,
+)
 from superalign.report.svg import (
     Scale,
     element,
@@ -49,6 +57,7 @@ TWIN = Series("benign twin", "twin", "square")
 BENIGN = Series("benign model (sets the threshold)", "benign", "circle")
 MODEL = Series("the model under test", "ink", "diamond")
 INVALID = Series("invalid: failed its gates", "organism", "triangle")
+RANDOM = Series("random search", "baseline", "circle", "2 3", 1.6)
 BASELINE_DASHES = ("5 3", "2 3", "8 3 2 3", "1 3", "10 4", "4 2 1 2")
 
 
@@ -306,3 +315,61 @@ def _stacked(places: Sequence[float], size: float = 11.0) -> list[float]:
         room = {offset: min((abs(offset - other) for other in taken), default=-abs(offset)) for offset in offsets}
         chosen.append(max(offsets, key=room.__getitem__))
     return chosen
+
+
+def searches(found: SearchEffort, baseline: SearchEffort | None, key: str) -> str:
+    """Share of searches that have found nothing yet, by forward passes: of organisms and twins, and of organisms by
+    the `baseline`. A mark is a find, a hollow one a search that gave up; the band is the organisms' interval.
+    """
+    kinds = [(RANDOM, baseline.organisms if baseline else None), (TWIN, found.twins), (ORGANISM, found.organisms)]
+    curves = [(series, curve) for series, curve in kinds if curve is not None]
+    names = min(160.0, max(width_of(series.name) for series, _ in curves))
+    left, right, top, bottom = 40.0, WIDTH - 13 - names, 26.0, 206.0
+    last = max(at for _, curve in curves for at in (*curve.passes, *curve.gave_up))
+    horizontal, vertical = Scale(0, last, left, right), Scale(0, 1.05, bottom, top)
+    parts = [text("without a find", 4, 12, class_="tick"), *_horizontal_grid(vertical, left, right)]
+    for tick in horizontal.ticks(3):
+        parts.append(text(f"{tick:,.0f}", horizontal(tick), bottom + 18, "middle", class_="tick"))
+    parts.append(text("forward passes", right, bottom + 36, "end", class_="tick"))
+    if found.organisms is not None:
+        above, below = (_steps(found.organisms, edge, last) for edge in (found.organisms.high, found.organisms.low))
+        outline = [(horizontal(x), vertical(y)) for x, y in (*above, *reversed(below))]
+        parts.append(element("polygon", points=" ".join(f"{x:.2f},{y:.2f}" for x, y in outline), class_="band"))
+    for series, curve in curves:
+        path = "L".join(f"{horizontal(x):.2f} {vertical(y):.2f}" for x, y in _steps(curve, curve.share, last))
+        stroke = {"stroke": f"var(--{series.colour})", "stroke_width": series.width, "stroke_dasharray": series.dash}
+        parts.append(element("path", d=f"M{path}", class_="mark curve", fill="none", **stroke))
+        parts += _ends_of_searches(series, curve, horizontal, vertical)
+    ends = [(series.name, right - 6, vertical((1.0, *curve.share)[-1])) for series, curve in curves]
+    parts += _end_labels(ends, right, top, bottom - 8)
+    described = "; ".join(
+        f"{series.name}: {curve.searches - curve.censored} of {curve.searches} found" for series, curve in curves
+    )
+    return figure(key, WIDTH, bottom + 54, f"Effort of the search {found.detector}", described, *parts)
+
+
+def _steps(curve: Survival, heights: Sequence[float], last: float) -> list[tuple[float, float]]:
+    """The corners of a step function that is 1 at first, up to `last`."""
+    corners, height = [(0.0, 1.0)], 1.0
+    for at, after in zip(curve.passes, heights, strict=True):
+        corners += [(at, height), (at, after)]
+        height = after
+    return [*corners, (last, height)]
+
+
+def _ends_of_searches(series: Series, curve: Survival, horizontal: Scale, vertical: Scale) -> list[str]:
+    finds = [
+        glyph(series.shape, horizontal(at), vertical(left), series.colour, _find(series, at, left), radius=4)
+        for at, left in zip(curve.passes, curve.share, strict=True)
+    ]
+    gave_up = []
+    for at in sorted(set(curve.gave_up)):
+        left = next((share for step, share in zip(curve.passes[::-1], curve.share[::-1], strict=True) if step <= at), 1)
+        words = f"{series.name}: {curve.gave_up.count(at)} gave up after {at:,.0f} passes"
+        place = horizontal(at), vertical(left)
+        gave_up.append(glyph(series.shape, *place, series.colour, words, hollow=True, radius=4))
+    return [*finds, *gave_up]
+
+
+def _find(series: Series, at: float, left: float) -> str:
+    return f"{series.name}: after {at:,.0f} passes {percent(left)} without a find"

@@ -14,6 +14,7 @@ from superalign.contracts.summary import (
     Score,
     SubjectResult,
     Summary,
+    Survival,
     Threshold,
     TrialSummary,
 )
@@ -288,6 +289,43 @@ def separation(trial: TrialSummary) -> Table:
                 for result in trial.detectors
             ),
             row("all together", trial.caught, trial.auroc, trial.auroc_twin_benign),
+        ),
+    )
+
+
+def searches(trial: TrialSummary) -> Table:
+    """How hard each search had to look; those that found nothing gave up, which is not the same as nothing there."""
+
+    def row(detector: str, role: str, curve: Survival) -> tuple[Cell, ...]:
+        gave_up = f"from {min(curve.gave_up):,.0f} passes on" if curve.gave_up else ""
+        median = Cell(f"{curve.median:,.0f}") if curve.median is not None else Cell(MISSING, "fewer found")
+        by_the_end = Cell(MISSING, "nothing found", "muted")
+        if curve.passes:
+            bounds = f"[{number(1 - curve.high[-1])}, {number(1 - curve.low[-1])}]"
+            by_the_end = Cell(number(1 - curve.share[-1]), bounds)
+        return (
+            Cell(detector, role),
+            Cell(f"{curve.searches - curve.censored} of {curve.searches}"),
+            Cell(str(curve.censored), gave_up),
+            median,
+            by_the_end,
+        )
+
+    return Table(
+        caption="Forward passes until a violation was confirmed on held-out questions; share found by the end as "
+        "Kaplan and Meier estimate it, in brackets its pointwise interval",
+        columns=(
+            Column("Search"),
+            Column("Found", True),
+            Column("Gave up", True),
+            Column("Median passes", True),
+            Column("Share found", True),
+        ),
+        rows=tuple(
+            row(found.detector, role, curve)
+            for found in trial.searches
+            for role, curve in (("organisms", found.organisms), ("twins", found.twins))
+            if curve is not None
         ),
     )
 

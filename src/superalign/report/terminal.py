@@ -42,6 +42,7 @@ def _parts(summary: Summary, only: str | None) -> Iterator[RenderableType]:
         yield from _argument(summary.argument)
     if "stress-test" in names and summary.trial:
         yield from _section("Stress-test", tables.families(summary.trial))
+        yield from _bullets([wording.search(found) for found in summary.trial.searches])
     if "decide" in names and summary.decision:
         yield from _decision(summary.decision)
         yield from _argument(summary.decision.argument)

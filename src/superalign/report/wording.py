@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from superalign.contracts.records import Access, Cost, Decision, Finding, Interval
-from superalign.contracts.summary import PGR, BatteryResult, TrialSummary
+from superalign.contracts.summary import PGR, BatteryResult, SearchEffort, TrialSummary
 
 MISSING = "—"
 SPACE = "\N{NO-BREAK SPACE}"
@@ -154,6 +154,21 @@ def battery(found: BatteryResult) -> str:
         return text
     rate = percent(1 / (found.reference + 1))
     return f"{text} A benign model like these is flagged at a rate of at most {rate}, whatever the number of detectors."
+
+
+def search(found: SearchEffort) -> str:
+    """In how many organisms and twins a search found something, and how hard it had to look."""
+    said = []
+    for kind, curve in (("organism", found.organisms), ("twin", found.twins)):
+        if curve is None:
+            said.append(f"no {kind} was searched")
+            continue
+        text = f"in {curve.searches - curve.censored} of {counted(curve.searches, kind)}"
+        if curve.median is not None:
+            text += f" (half of them within {counted(round(curve.median), 'forward pass', 'forward passes')})"
+        said.append(text)
+    unscored = f"; {found.unscored} more not scored" if found.unscored else ""
+    return f"{found.detector} confirmed a violation {' and '.join(said)}{unscored}."
 
 
 def parameters(model: str) -> float | None:

@@ -13,7 +13,8 @@ import numpy as np
 from scipy.stats import CensoredData, ecdf
 
 from superalign.contracts.errors import InputError
-from superalign.contracts.records import Cost, Record
+from superalign.contracts.records import Cost, Record, Verdict
+from superalign.contracts.summary import Survival
 from superalign.runs.cost import Meter, metered
 
 
@@ -28,6 +29,14 @@ class Effort(Record):
     def details(self) -> dict[str, float]:
         """As a verdict keeps it."""
         return {"found": float(self.found), "passes": float(self.forward_passes), "seconds": self.seconds}
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> Effort | None:
+        """The effort that a verdict keeps; None of a detector that does not search within a budget."""
+        found, passes, seconds = (verdict.details.get(name) for name in ("found", "passes", "seconds"))
+        if not (isinstance(found, float) and isinstance(passes, float) and isinstance(seconds, float)):
+            return None
+        return cls(forward_passes=round(passes), seconds=seconds, found=bool(found))
 
 
 class Budget:
@@ -58,26 +67,6 @@ def budgeted(forward_passes: int) -> Iterator[Budget]:
         yield Budget(forward_passes, meter)
 
 
-class Survival(Record):
-    """Kaplan-Meier estimate of the share of searches that have found nothing after so many forward passes.
-
-    One step for each number of passes at which something was found, with its pointwise interval.
-    """
-
-    passes: tuple[float, ...]
-    share: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    level: float = 0.95
-    searches: int
-    censored: int
-
-    @property
-    def median(self) -> float | None:
-        """Passes by which half of the searches found something; None if fewer did."""
-        return next((at for at, left in zip(self.passes, self.share, strict=True) if left <= 0.5), None)
-
-
 def survival(efforts: Sequence[Effort], level: float = 0.95) -> Survival:
     """Kaplan-Meier with a log-log interval (Greenwood's variance). InputError for no searches."""
     if not efforts:
@@ -98,5 +87,5 @@ def survival(efforts: Sequence[Effort], level: float = 0.95) -> Survival:
         high=tuple(np.fmin.accumulate([1.0, *high])[1:].tolist()),
         level=level,
         searches=len(efforts),
-        censored=len(censored),
+        gave_up=tuple(sorted(censored)),
     )

@@ -71,3 +71,8 @@ def violation_rate(answers: Sequence[str | Unscored], required: Bool[np.ndarray,
     if any(np.isnan(share).all() for share in shares):
         return Unscored(reason="the subject did not answer any question of one kind")
     return float(min(np.nanmean(share) for share in shares))
+
+
+def is_confirmed(rate: float, *references: float) -> bool:
+    """Whether a rate on held-out questions is a finding: at least 0.5, and at least 0.4 above all its references."""
+    return rate >= 0.5 and rate - max(references) >= 0.4
