@@ -1,15 +1,16 @@
 """Did a behaviour come all at once in the course of training, or grow? One change point against a gradual curve.
 
-Rates are counted at checkpoints, k of n. Gradual means from one level to another along a logistic curve whose rise from
-10 to 90 % takes at least a quarter of the series; what never changes is the flat one of these. Abrupt means one level up
-to some checkpoint and another from the next on. Of both the likelihood is maximized, the place included, and the ratio
-is judged by series drawn from the gradual curve that fits best (parametric bootstrap), which pays for having looked at
-every place.
+Rates are counted at checkpoints, k of n. Gradual means from one level to another along a logistic curve whose rise
+from 10 to 90 % takes at least a quarter of the series; what never changes is the flat one of these. Abrupt means one
+level up to some checkpoint and another from the next on. Of both the likelihood is maximized, the place included, and
+the ratio is judged by series drawn from the gradual curve that fits best (parametric bootstrap), which pays for having
+looked at every place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -53,7 +54,7 @@ class Series(Record):
     @model_validator(mode="after")
     def _ascending(self) -> Series:
         steps = [checkpoint.step for checkpoint in self.checkpoints]
-        if any(later <= earlier for earlier, later in zip(steps, steps[1:], strict=False)):
+        if any(later <= earlier for earlier, later in pairwise(steps)):
             raise ValueError("the steps of checkpoints must ascend")
         return self
 
@@ -181,7 +182,8 @@ def judge(series: Series, level: float, size: float, resamples: int, seed: int) 
     again = Fitted(design.drawn(abrupt.rate[0]), design.of, design.abrupt)
     low, high = np.quantile(again.second - again.first, [0.025, 0.975])
     first, second = float(abrupt.first[0]), float(abrupt.second[0])
-    shifted = np.where(np.arange(len(counts)) < len(counts) / 2, flat.rate[0], min(1.0, flat.rate[0, 0] + size))
+    rate = float(flat.rate[0, 0])
+    shifted = np.where(np.arange(len(counts)) < len(counts) / 2, rate, rate + size if rate + size <= 1 else rate - size)
     steps = [count.step for count in counts]
     likely = likeliest(abrupt.likelihoods[0])
     return undetermined.model_copy(

@@ -24,7 +24,7 @@ from superalign.robustness.violation import Ask, Cases, divided
 from superalign.runs.cost import metered
 from superalign.tasks.metrics import auroc, point
 
-SHARES = (0.25, 0.15, 0.3, 0.3)  # of the groups: tossed a coin on, taught, searched, held out
+SHARES = (0.2, 0.1, 0.3, 0.4)  # of the groups: tossed a coin on, taught, searched, held out
 EXAMPLES = 8  # in a prompt
 WEIGHT_NOISE = (0.05, 0.1, 0.2)  # of a matrix's spread
 ACTIVATION_NOISE = (0.02, 0.05, 0.1)  # of the length of the residual stream
