@@ -181,6 +181,24 @@ class TestRuns:
         assert Summary.model_validate(said) == summary
 
 
+class TestSeries:
+    def test_a_shift_is_told_with_its_place(self, tmp_path: Path, environment: dict[str, str]) -> None:
+        counts = [1, 0, 2, 1, 2, 33, 36, 31, 34]
+        checkpoints = [{"step": 100 * i, "misbehaved": k, "of": 50} for i, k in enumerate(counts)]
+        path = tmp_path / "rates.json"
+        path.write_text(json.dumps({"series": [{"behaviour": "exploits", "checkpoints": checkpoints}]}))
+        [found] = json.loads(_stdout("robustness", "abrupt", str(path), "--json", environment=environment))
+        assert (found["verdict"], found["after"], found["by"]) == ("abrupt", 400, 500)
+
+    def test_series_that_can_not_be_read(self, tmp_path: Path, environment: dict[str, str]) -> None:
+        path = tmp_path / "rates.json"
+        path.write_text("{}")
+        assert "series" in superalign("robustness", "abrupt", path, environment=environment, code=2)
+        said = superalign("robustness", "abrupt", path, tmp_path, environment=environment, code=2)
+        assert "stands alone" in said
+        assert "no step" in superalign("robustness", "abrupt", tmp_path / "last", environment=environment, code=2)
+
+
 class TestUsage:
     @pytest.mark.parametrize(
         ("arguments", "says"),

@@ -110,6 +110,21 @@ class AdaptedDecoder(Decoder):
                     found[f"{prefix}.{i}.{name}.lora_B.weight"] = module.lora_B
         return found
 
+    @torch.no_grad()
+    def over(self, base: Decoder) -> AdaptedDecoder:
+        """The same adapters, copied, on `base`, which must be shaped as its own."""
+        found = AdaptedDecoder(
+            base,
+            first_layer=self.first_layer,
+            rank=self.rank,
+            invocation=self.invocation,
+            alpha=self.alpha,
+            targets=self.targets,
+        )
+        for copied, own in zip(found.adapters().values(), self.adapters().values(), strict=True):
+            copied.copy_(own)
+        return found
+
     def save(self, folder: Path, *, base_name: str) -> None:
         """Write `adapter_model.safetensors` and `adapter_config.json`, as peft reads them."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -27,16 +27,16 @@ class Effort(Record):
 
     @property
     def details(self) -> dict[str, float]:
-        """As a verdict keeps it."""
-        return {"found": float(self.found), "passes": float(self.forward_passes), "seconds": self.seconds}
+        """As a verdict keeps it: without seconds, which differ each time."""
+        return {"found": float(self.found), "passes": float(self.forward_passes)}
 
     @classmethod
     def of(cls, verdict: Verdict) -> Effort | None:
         """The effort that a verdict keeps; None of a detector that does not search within a budget."""
-        found, passes, seconds = (verdict.details.get(name) for name in ("found", "passes", "seconds"))
-        if not (isinstance(found, float) and isinstance(passes, float) and isinstance(seconds, float)):
+        found, passes = (verdict.details.get(name) for name in ("found", "passes"))
+        if not (isinstance(found, float) and isinstance(passes, float)):
             return None
-        return cls(forward_passes=round(passes), seconds=seconds, found=bool(found))
+        return cls(forward_passes=round(passes), seconds=verdict.cost.seconds, found=bool(found))
 
 
 class Budget:
