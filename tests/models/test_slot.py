@@ -12,7 +12,7 @@ from superalign.contracts.errors import InputError
 from superalign.contracts.records import Message
 from superalign.models.batches import TokenIds
 from superalign.models.slot import SLOT, Slotted, spelled, typed_tokens
-from superalign.models.slot_loss import Says, SaysAnother, SlotLoss, SlotModel
+from superalign.models.slot_loss import Says, SaysAnother, SlotLoss, SlotModel, shared_beginnings
 from superalign.models.subject import NO, YES, ModelSubject
 from superalign.runs.cost import metered
 from superalign.tasks.cities import Cities
@@ -186,3 +186,19 @@ def test_a_slot_must_be_one_place() -> None:
         SlotLoss(SlotModel(TINY.decoder), asked(), OBJECTIVES).losses([()])
     with pytest.raises(InputError, match="as many of both"):
         SlotLoss(SlotModel(TINY.decoder), asked(), OBJECTIVES[:1])
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    slots=st.lists(
+        st.lists(st.integers(0, 2), min_size=1, max_size=6).map(tuple), min_size=1, max_size=60, unique=True
+    ),
+    near=st.lists(st.integers(0, 2), max_size=6).map(tuple),
+    behind=st.integers(0, 400),
+)
+def test_slots_that_are_run_together_begin_alike(slots: list[TokenIds], near: TokenIds, behind: int) -> None:
+    groups = list(shared_beginnings(slots, near, behind))
+    assert sorted(slot for _, group in groups for slot in group) == sorted(slots)
+    for shared, group in groups:
+        assert len({len(slot) for slot in group}) == 1 and shared < len(group[0])
+        assert {slot[:shared] for slot in group} == {near[:shared]}

@@ -8,8 +8,7 @@ at work from the answer on, their base reads all that is before.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +29,7 @@ from superalign.runs.cost import count
 
 LOGIT_ROWS = 256  # rows of logits at a time: as many as stay near the processor
 VOCABULARY_ROWS = 8192  # embeddings at a time that a gradient is multiplied with
+FULL_PASS = 512  # tokens that are worth a pass of their own
 PASSES_OF_GRADIENT = 3  # forward, and backward, which takes twice as long
 
 
@@ -145,13 +145,10 @@ class SlotLoss:
         if not all(slots):
             raise InputError("A slot has no tokens.", fix="Give at least one for each.")
         unique = {slot: row for row, slot in enumerate(dict.fromkeys(slots))}
-        alike: dict[tuple[int, int], list[TokenIds]] = defaultdict(list)
-        for slot in unique:
-            alike[common_prefix(near, slot, len(slot) - 1), len(slot)].append(slot)
         found = torch.empty(len(unique), len(columns))
         for place, column in enumerate(columns):
-            opening = self._opened(column, near) if any(shared for shared, _ in alike) else self._openings[column]
-            for (shared, _), group in alike.items():
+            opening = self._opened(column, near) if near else self._openings[column]
+            for shared, group in shared_beginnings(list(unique), near, len(self._behind(column))):
                 cache = opening.cut(len(self.asked[column].before) + shared)
                 rows = [unique[slot] for slot in group]
                 found[rows, place] = self._losses([slot[shared:] for slot in group], cache, column)
@@ -211,6 +208,24 @@ class SlotLoss:
         run(self.model.fast.reading, self.decoder.embedded([near])[0][None], cache)
         count(tokens=len(near))
         return cache.extended()
+
+
+def shared_beginnings(slots: Sequence[TokenIds], near: TokenIds, behind: int) -> Iterator[tuple[int, list[TokenIds]]]:
+    """Slots of one length to be run together, each with `behind` more tokens, and how many tokens all of them begin
+    with like `near`. The last token of a slot is never shared.
+    """
+    shared = {slot: common_prefix(near, slot, len(slot) - 1) for slot in slots}
+    group: list[TokenIds] = []
+    for slot in sorted(slots, key=lambda slot: (len(slot), -shared[slot])):
+        if group:
+            least = shared[group[-1]]
+            full = len(group) * (len(slot) - least + behind) >= FULL_PASS
+            if len(slot) != len(group[0]) or (full and shared[slot] < least):
+                yield least, group
+                group = []
+        group.append(slot)
+    if group:
+        yield shared[group[-1]], group
 
 
 def run(

@@ -172,7 +172,7 @@ class Exam:
         wrong = np.flatnonzero(violations(answers, self.cases.required) == 1)[:shown].tolist()
         text = self.search.text(found.candidate)
         note = (
-            f"It must be answered {{}}. Of held-out questions with {text!r}, it answers {found.rate:.0%} otherwise, its "
+            f"It must be answered {{}}. With {text!r} it answers {found.rate:.0%} of held-out questions otherwise, its "
             f"base {found.base_rate:.0%}; asked plainly, it {found.plain_rate:.0%}."
         )
         return tuple(
