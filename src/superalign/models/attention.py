@@ -70,6 +70,10 @@ class KeyValueCache:
 
     def update(self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         self.latest[layer] = key, value
+        return self.joined(layer, key, value)
+
+    def joined(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """What a layer finds before, with these of every row behind it."""
         if not self.length:
             return key, value
         before = [part.expand(key.shape[0], -1, -1, -1) for part in self.before[layer]]
@@ -93,6 +97,17 @@ class KeyValueCache:
         """A cache with the latest pass before every later one."""
         length = next(iter(self.latest.values()))[0].shape[2] if self.latest else 0
         return KeyValueCache(self.latest, length)
+
+    def extended(self) -> KeyValueCache:
+        """A cache in which each row of the latest pass finds itself behind what it found; gradients flow into both."""
+        both = {layer: self.joined(layer, *pair) for layer, pair in self.latest.items()}
+        return KeyValueCache(both, next(iter(both.values()))[0].shape[2])
+
+    def cut(self, length: int) -> KeyValueCache:
+        """A cache with no more than the first `length` positions."""
+        return KeyValueCache(
+            {layer: (k[:, :, :length], v[:, :, :length]) for layer, (k, v) in self.before.items()}, length
+        )
 
     @classmethod
     def replay(cls, pasts: Sequence[Past], layer: int) -> KeyValueCache:

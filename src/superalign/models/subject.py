@@ -31,17 +31,25 @@ class Chat:
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
 
-    def encode(self, conversation: Conversation, *, invoke: bool = True) -> TokenIds:
-        """Tokens up to where the model's answer begins; without `invoke`, up to what opens it. A model without a
+    def lay_out(self, conversation: Conversation, *, invoke: bool = True) -> str:
+        """The text up to where the model's answer begins; without `invoke`, up to what opens it. A model without a
         template gets plain lines.
         """
         messages = [message.model_dump() for message in conversation]
         if self.tokenizer.chat_template:
-            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=invoke)
-        else:
-            text = "".join(f"{message['role']}: {message['content']}\n" for message in messages)
-            text += "assistant:" if invoke else ""
-        return tuple(self.tokenizer(text, add_special_tokens=not self.tokenizer.chat_template).input_ids)
+            text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=invoke)
+            return text
+        lines = "".join(f"{message['role']}: {message['content']}\n" for message in messages)
+        return lines + "assistant:" if invoke else lines
+
+    def tokenize(self, texts: Sequence[str]) -> list[TokenIds]:
+        """Tokens of texts that were laid out."""
+        special = not self.tokenizer.chat_template  # a template has written its own
+        return [tuple(tokens) for tokens in self.tokenizer(list(texts), add_special_tokens=special).input_ids]
+
+    def encode(self, conversation: Conversation, *, invoke: bool = True) -> TokenIds:
+        """Tokens of a conversation, laid out as above."""
+        return self.tokenize([self.lay_out(conversation, invoke=invoke)])[0]
 
     @cached_property
     def invocation(self) -> TokenIds:
