@@ -26,8 +26,8 @@ class Effort(Record):
 
     @property
     def details(self) -> dict[str, float]:
-        """As a verdict keeps it."""
-        return {"found": float(self.found), "passes": float(self.forward_passes), "seconds": self.seconds}
+        """As a verdict keeps it. Seconds are in its cost: the same subject must get the same verdict."""
+        return {"found": float(self.found), "passes": float(self.forward_passes)}
 
 
 class Budget:
