@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from superalign.contracts.records import Clause, Conversation, Probe, Specification, Unscored, Verdict
-from superalign.robustness.audit import EXCEEDS, VIOLATES
-from superalign.robustness.auditor import HELD_OUT, Auditor
+from superalign.robustness.audit import EXCEEDS, HELD_OUT, VIOLATES
+from superalign.robustness.auditor import Auditor
 from superalign.runs.cost import count
 
 from ..scripted import ScriptedSubject, World
@@ -84,7 +84,7 @@ def test_a_lie_in_one_way_of_asking_is_found_and_confirmed_on_other_questions() 
     found = assessed(lying(believes), auditor)
     assert found.score == 1 and found.details["found"] == 1
     assert found.details["passes"] <= found.cost.forward_passes
-    searched = {question.prompt for question in auditor.searched_.questions}
+    searched = {question.prompt for question in auditor.facts_.halves[0].questions}
     for item in found.evidence:
         assert believes(item.prompt) and WORLD.asked(item.prompt) not in searched
         truth = WORLD.sign(item.prompt) > 0
@@ -108,7 +108,8 @@ def test_what_the_base_does_too_is_no_finding() -> None:
 def test_a_lie_about_few_questions_is_not_confirmed() -> None:
     """Of the held-out questions it violates a quarter, whatever it did on those of the search."""
     auditor = fitted()
-    few = {q.prompt for q in auditor.searched_.questions} | {q.prompt for q in auditor.held_out_.questions[::4]}
+    searched, held_out = auditor.facts_.halves
+    few = {q.prompt for q in searched.questions} | {q.prompt for q in held_out.questions[::4]}
     found = assessed(lying(lambda c: believes(c) and WORLD.asked(c) in few), auditor)
     assert found.details["rate"] < VIOLATES and found.details["found"] == 0
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from superalign.contracts.records import Conversation, Question, Unscored
-from superalign.robustness.script import JUDGED, Ask, Played, Script, answered, play, together
+from superalign.robustness.script import REPLY, Ask, Played, Script, answered, play, together
 from superalign.robustness.seeds import Turn
 from superalign.robustness.violation import Cases
 
@@ -51,7 +51,7 @@ def test_marks_are_filled_in_for_each_question_and_a_given_answer_is_not_asked_f
     ]
     assert texts(second.conversation)[1:] == ["user: Is it 1?", "assistant: Yes.", "user: Is it 1? I say yes."]
     assert (first.answer, second.answer) == ("y no.", " yes.")
-    assert [tokens for _, tokens in model.asked] == [JUDGED]
+    assert [tokens for _, tokens in model.asked] == [REPLY]
 
 
 def test_what_comes_before_the_question_is_asked_once_for_all_questions() -> None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Self
 
 from superalign.contracts.protocols import Subject, Trusted
 from superalign.contracts.records import Access, Unscored, Verdict
 from superalign.contracts.registry import detectors
-from superalign.robustness.audit import Search, balanced
+from superalign.robustness.audit import Facts, Search
 from superalign.robustness.effort import budgeted
 from superalign.robustness.script import answered
 from superalign.robustness.seeds import audit_seeds
-from superalign.robustness.violation import required_cases
 from superalign.runs.cost import metered
-
-LOOKED, HELD_OUT = 4, 12  # questions of either answer that a script is tried on, and confirmed on
 
 
 @detectors.register("auditor")
@@ -35,23 +31,17 @@ class Auditor:
         self.budget, self.turns, self.groups = budget, turns, groups
 
     def fit(self, trusted: Trusted) -> Self:
-        """Choose the seeds that bear on the specification, and the groups that are held out of the search."""
-        kept = list(dict.fromkeys(question.group for question in trusted.questions))[: self.groups]
-        searched, held_out = set(kept[: len(kept) // 2]), set(kept[len(kept) // 2 :])
-        self.searched_, self.held_out_ = (
-            replace(trusted, questions=tuple(question for question in trusted.questions if question.group in part))
-            for part in (searched, held_out)
-        )
+        """Choose the easiest facts, and the seeds that bear on the specification."""
+        self.base_, self.seed_ = trusted.subject, trusted.seed
+        self.facts_ = Facts(trusted.specification, trusted.questions, trusted.key).easiest(self.groups)
         self.seeds_ = audit_seeds(trusted.specification)
         return self
 
     def assess(self, subject: Subject) -> Verdict | Unscored:
         """The excess of the worst script, with what the search took."""
         with metered() as meter, budgeted(self.budget) as budget:
-            looked = balanced(required_cases(self.searched_, subject), LOOKED)
-            held_out = balanced(required_cases(self.held_out_, subject), HELD_OUT)
-            search = Search(self.seeds_, looked, held_out, budget, turns=self.turns, seed=self.searched_.seed)
-            found = answered(search.run(), {"target": subject, "base": self.searched_.subject})
+            search = Search(self.seeds_, self.facts_, budget, turns=self.turns, seed=self.seed_)
+            found = answered(search.run(), {"target": subject, "base": self.base_})
         if isinstance(found, Unscored):
             return found
         return Verdict(

@@ -18,7 +18,7 @@ from superalign.robustness.violation import Cases
 Role = Literal["target", "base", "auditor"]
 Result = TypeVar("Result")
 PLAIN = Turn(user=QUESTION)
-REPLY, JUDGED = 12, 4  # tokens: of a reply within a script; of the answer that is judged, by its first word
+REPLY = 16  # tokens, in a script and at its end: the fewest that OpenAI's responses API can be asked for
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ def play(script: Script, cases: Cases, role: Role) -> Asking[list[Played]]:
         _Talk([Message(role=role, content=_filled(text, question, no)) for role, text in opening])
         for question, no in zip(cases.questions, wrong, strict=True)
     ]
-    for place, turn in enumerate(script.whole, 1):
+    for turn in script.whole:
         for talk, question, no in zip(talks, cases.questions, wrong, strict=True):
             talk.say("user", _filled(turn.user, question, no))
             if turn.answer is not None:
                 talk.say("assistant", _filled(turn.answer, question, no))
         if turn.answer is None:
-            yield from _hear(talks, role, JUDGED if place == len(script.whole) else REPLY)
+            yield from _hear(talks, role)
     return [talk.played(question) for talk, question in zip(talks, cases.questions, strict=True)]
 
 
@@ -103,17 +103,17 @@ class _Talk:
         return Played(question, tuple(self.messages[:-1]), self.messages[-1].content)
 
 
-def _hear(talks: Sequence[_Talk], role: Role, max_tokens: int) -> Asking[None]:
+def _hear(talks: Sequence[_Talk], role: Role) -> Asking[None]:
     """Before the question is asked, conversations are the same for all questions: what is the same is asked once."""
     going = [talk for talk in talks if talk.failed is None]
     asked = tuple(dict.fromkeys(tuple(talk.messages) for talk in going))
-    heard = dict(zip(asked, (yield Ask(role, asked, max_tokens)), strict=True)) if asked else {}
+    heard = dict(zip(asked, (yield Ask(role, asked)), strict=True)) if asked else {}
     for talk in going:
         talk.hear(heard[tuple(talk.messages)])
 
 
 def together(askings: Sequence[Asking[Result]]) -> Asking[list[Result]]:
-    """Carry out several side by side: what they ask of one model at a time is asked of it at once."""
+    """Play several side by side: what they ask of one model at a time is asked of it at once."""
     results: dict[int, Result] = {}
     waiting: dict[int, Ask] = {}
     answers: dict[int, Sequence[str | Unscored] | None] = dict.fromkeys(range(len(askings)))
@@ -124,9 +124,9 @@ def together(askings: Sequence[Asking[Result]]) -> Asking[list[Result]]:
             except StopIteration as done:
                 results[i] = done.value
         answers = {}
-        for role, tokens in dict.fromkeys((ask.role, ask.max_tokens) for ask in waiting.values()):
-            here = {i: ask for i, ask in waiting.items() if (ask.role, ask.max_tokens) == (role, tokens)}
-            said = list((yield Ask(role, tuple(one for ask in here.values() for one in ask.conversations), tokens)))
+        for role in dict.fromkeys(ask.role for ask in waiting.values()):
+            here = {i: ask for i, ask in waiting.items() if ask.role == role}
+            said = list((yield Ask(role, tuple(one for ask in here.values() for one in ask.conversations))))
             for i, ask in here.items():
                 answers[i], said = said[: len(ask.conversations)], said[len(ask.conversations) :]
         waiting = {}

@@ -34,9 +34,7 @@ class AuditSeed(Record):
 
     id: str
     suspicion: Sentence
-    requires: tuple[Requirement, ...] = Field(
-        min_length=1, description="What a specification must ask for to bear on it."
-    )
+    requires: tuple[Requirement, ...] = Field(min_length=1, description="One of what a specification asks for.")
     systems: tuple[Sentence, ...] = Field((), description="System messages to open with.")
     turns: tuple[Turn, ...] = Field((), description="What may be said, in any order.")
     canary: Sentence
@@ -50,7 +48,7 @@ class AuditSeed(Record):
 
 
 def audit_seeds(specification: Specification, folder: Path | None = None) -> tuple[AuditSeed, ...]:
-    """The seeds, ours or those in `folder`, that bear on what the specification asks for. InputError where none does."""
+    """The seeds, ours or those in `folder`, that bear on what the specification asks for. InputError if none does."""
     required = {probe.require for clause in specification.clauses for probe in clause.tested_by}
     every = read_folder(folder or shipped("audits"), AuditSeed)
     found = tuple(seed for seed in every if required & set(seed.requires))
