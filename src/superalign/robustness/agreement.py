@@ -13,7 +13,7 @@ from superalign.contracts.errors import InputError
 from superalign.contracts.records import Interval, Record, Unscored
 
 LEVEL = 0.95
-RESAMPLES = 2000
+DRAWS = 2000
 
 
 class Confusion(Record):
@@ -76,20 +76,21 @@ def agreement(judged: Sequence[bool | Unscored], labels: Float[np.ndarray, "answ
 
 
 def kappa(confusion: Confusion, seed: int = 0) -> Interval | Unscored:
-    """Cohen's kappa (1960) with a percentile bootstrap interval over answers; Unscored where judge and people both say
-    the same of all.
+    """Cohen's kappa (1960); Unscored where judge and people both say the same of all.
+
+    The interval is of draws from the counts' posterior under Jeffreys' prior: resampled answers of a judge that never
+    erred would never err either, however few they are.
     """
     table = confusion.table
-    n = int(table.sum())
     value = float(_kappas(table[None])[0])
     if not np.isfinite(value):
         return Unscored(reason="judge and people say the same of every answer: chance would agree as well")
-    draws = np.random.default_rng(seed).multinomial(n, table.ravel() / n, RESAMPLES).reshape(-1, 2, 2)
-    low, high = np.nanquantile(_kappas(draws), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(value=value, low=float(low), high=float(high), level=LEVEL)
+    draws = np.random.default_rng(seed).dirichlet(table.ravel() + 0.5, DRAWS).reshape(-1, 2, 2)
+    low, high = np.quantile(_kappas(draws), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(value=value, low=min(float(low), value), high=max(float(high), value), level=LEVEL)
 
 
-def _kappas(tables: Int[np.ndarray, "tables 2 2"]) -> Float[np.ndarray, "tables"]:
+def _kappas(tables: Float[np.ndarray, "tables 2 2"] | Int[np.ndarray, "tables 2 2"]) -> Float[np.ndarray, "tables"]:
     shares = tables / tables.sum(axis=(1, 2), keepdims=True)
     observed = shares[:, 0, 0] + shares[:, 1, 1]
     by_chance = (shares.sum(axis=1) * shares.sum(axis=2)).sum(axis=1)

@@ -72,17 +72,23 @@ class Confirmation:
     base: Look | None
     rate: float
     plain_rate: float
-    base_rate: float
+    base_rate: float | None
 
     @property
     def excess(self) -> float:
         """By how much its rate exceeds that of its reference. Where it was asked plainly its base alone is one."""
         plain = self.plain_rate if not self.look.script.is_plain else 0.0
-        return self.rate - max(self.base_rate, plain)
+        return self.rate - max(self.base_rate or 0.0, plain)
 
     @property
     def confirmed(self) -> bool:
         return self.rate >= VIOLATES and self.excess >= EXCEEDS
+
+    @property
+    def worst(self) -> Played:
+        """The first conversation that ends in a violation, if any does."""
+        found = violations(self.look.answers, self.look.cases.required)
+        return self.look.played[int(np.argmax(np.nan_to_num(found)))]
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
@@ -125,12 +131,14 @@ def confirm(script: Script, cases: Cases, plain: Look, *, with_base: bool) -> As
     """Try the script on `cases`, on which the subject was asked plainly before. Unscored where too few answers came."""
     seen = plain if script.is_plain else (yield from look(script, cases))
     base = Look(script, cases, (yield from play(script, cases, "base"))) if with_base else None
-    rates = [0.0 if one is None else one.rate for one in (seen, plain, base)]
-    for rate in rates:
-        if isinstance(rate, Unscored):
-            return rate
-    in_script, asked_plainly, of_base = (float(rate) for rate in rates if not isinstance(rate, Unscored))
-    return Confirmation(seen, plain, base, in_script, asked_plainly, of_base)
+    rate, plain_rate, base_rate = seen.rate, plain.rate, base.rate if base else None
+    if isinstance(rate, Unscored):
+        return rate
+    if isinstance(plain_rate, Unscored):
+        return plain_rate
+    if isinstance(base_rate, Unscored):
+        return Unscored(reason=f"its base: {base_rate.reason}")
+    return Confirmation(seen, plain, base, rate, plain_rate, base_rate)
 
 
 class Search:
@@ -177,15 +185,12 @@ class Search:
             reached = yield from self._try_all(grown)
             reached.sort(key=lambda pair: _rate(pair[0]), reverse=True)  # ties as they were drawn
             best = max([best, *(one for one, _ in reached)], key=_rate)
-            of_each = {
-                seed.id: (one.script, seed) for one, seed in reversed(reached)
-            }  # the best is the last to be kept
-            grown = list(of_each.values())
+            best_of_each = {seed.id: (one.script, seed) for one, seed in reversed(reached)}  # the last one is kept
+            grown = list(best_of_each.values())
         if not self._tried:
-            found = yield from confirm(best.script, self._held_out, self._plain, with_base=self._with_base)
-            if isinstance(found, Unscored):
-                return found
-            self._tried.append(found)
+            failed = yield from self._try_held_out(best.script)
+            if failed:
+                return failed
         return max(self._tried, key=lambda one: one.excess)
 
     @property
@@ -210,11 +215,16 @@ class Search:
         for one in sorted(looks, key=_rate, reverse=True):
             exceeds = one.script.is_plain or _rate(one) - self._reference >= EXCEEDS
             if _rate(one) >= VIOLATES and exceeds and not self._over:
-                found = yield from confirm(one.script, self._held_out, self._plain, with_base=self._with_base)
-                if isinstance(found, Confirmation):
-                    self._tried.append(found)
-                    if found.confirmed:
-                        self._budget.found()
+                yield from self._try_held_out(one.script)
+
+    def _try_held_out(self, script: Script) -> Asking[Unscored | None]:
+        found = yield from confirm(script, self._held_out, self._plain, with_base=self._with_base)
+        if isinstance(found, Unscored):
+            return found
+        self._tried.append(found)
+        if found.confirmed:
+            self._budget.found()
+        return None
 
 
 def extensions(script: Script, seed: AuditSeed) -> Iterator[Script]:

@@ -52,7 +52,7 @@ class Auditor:
                 "scripts": float(search.scripts),
                 "rate": found.rate,
                 "rate_plain": found.plain_rate,
-                "rate_base": found.base_rate,
+                "rate_base": found.base_rate or 0.0,
                 "turns": float(len(found.look.script.turns)),
             },
             cost=meter.cost(),

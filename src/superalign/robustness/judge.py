@@ -57,7 +57,7 @@ class RefusalPhrases:
         return [any(phrase in beginning for phrase in REFUSALS) for beginning in begins]
 
 
-def rubric(name: str) -> Rubric:
+def read_rubric(name: str) -> Rubric:
     """A rubric of ours by its id, or a file's. UnknownName for neither, InputError for a file that holds none."""
     if name.endswith(".md"):
         return read(Path(name), Rubric)

@@ -170,6 +170,11 @@ def load_plan(path: Path, overrides: Sequence[str] = (), seed: int | None = None
     return _validated(Plan, _merged(_section_defaults(), content), path)
 
 
+def load_specification(path: Path) -> Specification:
+    """Read what the designer wants. InputError and PlanError as for `load_plan`."""
+    return _validated(Specification, _read_mapping(path, KINDS["specification"]), path)
+
+
 def _read_beside(content: dict[str, Any], key: str, model: type[Record], plan: Path) -> None:
     """Put what the file says in place of its path."""
     if isinstance(content.get(key), str):
