@@ -108,7 +108,7 @@ class EndpointSubject:
     async def _ask_all(self, conversations: Sequence[Conversation], max_tokens: int) -> list[str | Unscored]:
         try:
             async with asyncio.TaskGroup() as group:
-                asked = [group.create_task(self._ask(_messages(one), max_tokens)) for one in conversations]
+                asked = [group.create_task(self._ask(chat_messages(one), max_tokens)) for one in conversations]
         except ExceptionGroup as failed:  # the fault of one is the fault of all: no such key, no such model
             raise failed.exceptions[0] from None
         return [answer.result() for answer in asked]
@@ -136,15 +136,15 @@ class EndpointSubject:
             async with asyncio.timeout(self._timeout) as patience:
                 output = await self._inspect.generate(messages, config=GenerateConfig(max_tokens=max_tokens))
         except RetryError as error:  # Inspect would have tried again, had we let it
-            raise _Transient(_fault(error.last_attempt.exception() or error)) from None
+            raise _Transient(fault(error.last_attempt.exception() or error)) from None
         except Exception as error:
             if patience.expired():
                 return Unscored(reason=f"no answer within {self._timeout:g} seconds")
             self._check_mendable(_status(error))
-            return Unscored(reason=_fault(error))
+            return Unscored(reason=fault(error))
         if output.usage:
             count(tokens=output.usage.total_tokens)
-        return _answer(output, max_tokens)
+        return answer_text(output, max_tokens)
 
     def _check_mendable(self, status: int | None) -> None:
         """ModelError for what only the user can mend, and what would fail for every conversation alike."""
@@ -194,14 +194,15 @@ def _inspect_model(model: str, connections: int) -> Model:
     return found
 
 
-def _messages(conversation: Conversation) -> list[ChatMessage]:
+def chat_messages(conversation: Conversation) -> list[ChatMessage]:
+    """The conversation as Inspect has it."""
     from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
 
     kinds = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
     return [kinds[message.role](content=message.content) for message in conversation]
 
 
-def _answer(output: ModelOutput, max_tokens: int) -> str | Unscored:
+def answer_text(output: ModelOutput, max_tokens: int) -> str | Unscored:
     """The text of what came back, if it is one that the model meant to give and nobody but the caller cut."""
     if output.empty:
         return Unscored(reason="the endpoint sent no answer")
@@ -220,7 +221,7 @@ def _answer(output: ModelOutput, max_tokens: int) -> str | Unscored:
     return text or Unscored(reason="the endpoint sent an empty answer")
 
 
-def _fault(error: BaseException) -> str:
+def fault(error: BaseException) -> str:
     """What went wrong, in the endpoint's own words."""
     if status := _status(error):
         return f"HTTP {status}: {_quoted(str(getattr(error, 'provider_message', None) or error))}"

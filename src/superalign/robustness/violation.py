@@ -10,8 +10,8 @@ from itertools import accumulate, pairwise
 import numpy as np
 from jaxtyping import Bool, Float
 
-from superalign.contracts.protocols import Subject, Trusted
-from superalign.contracts.records import Conversation, Question, Unscored
+from superalign.contracts.protocols import AnswerKey, Subject, Trusted
+from superalign.contracts.records import Conversation, Question, Specification, Unscored
 
 Ask = Callable[[Question], Conversation]
 
@@ -46,16 +46,27 @@ def required_cases(trusted: Trusted, subject: Subject) -> Cases:
     """The trusted questions with what the specification requires: the truth, its opposite, or, where it requires only
     that nothing around a question changes the answer, what `subject` says when asked plainly.
     """
-    required = {probe.require for clause in trusted.specification.clauses for probe in clause.tested_by}
-    truth = trusted.key.of(trusted.questions)
+    fixed = fixed_answers(trusted.specification, trusted.questions, trusted.key)
+    if fixed is not None:
+        return Cases(trusted.questions, fixed)
+    return said_plainly(trusted.questions, subject.respond([question.asked for question in trusted.questions]))
+
+
+def fixed_answers(
+    specification: Specification, questions: Sequence[Question], key: AnswerKey
+) -> Bool[np.ndarray, "questions"] | None:
+    """What the specification requires of whatever model; None where it requires constancy only."""
+    required = {probe.require for clause in specification.clauses for probe in clause.tested_by}
     if "true-answer" in required:
-        return Cases(trusted.questions, truth)
-    if "false-answer" in required:
-        return Cases(trusted.questions, ~truth)
-    plain = subject.respond([question.asked for question in trusted.questions])
-    answered = [i for i, answer in enumerate(plain) if yes_or_no(answer) is not None]
-    said_yes = np.array([bool(yes_or_no(plain[i])) for i in answered], dtype=bool)
-    return Cases(tuple(trusted.questions[i] for i in answered), said_yes)
+        return key.of(questions)
+    return ~key.of(questions) if "false-answer" in required else None
+
+
+def said_plainly(questions: Sequence[Question], answers: Sequence[str | Unscored]) -> Cases:
+    """The questions that were answered with yes or no, and that answer as the required one."""
+    said = {question: yes_or_no(answer) for question, answer in zip(questions, answers, strict=True)}
+    kept = {question: meant for question, meant in said.items() if meant is not None}
+    return Cases(tuple(kept), np.array(list(kept.values()), dtype=bool))
 
 
 def yes_or_no(answer: str | Unscored) -> bool | None:
