@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from superalign.contracts.errors import PlanError
-from superalign.contracts.protocols import Trusted
+from superalign.contracts.errors import InputError, PlanError
+from superalign.contracts.protocols import Subject, Trusted
 from superalign.contracts.records import Access, Specification, Unscored, Verdict
 from superalign.contracts.registry import detectors, organisms, overseers, tasks
 from superalign.contracts.summary import Summary
 from superalign.generalization.weak_to_strong import generalize, train_students
+from superalign.models.altered import save_adapter, with_open_weights
 from superalign.models.handle import ModelIdentity, identify, open_base, open_user_model
 from superalign.oversight.measure import oversee
 from superalign.provenance.commit import Opening
 from superalign.report.html import render
+from superalign.robustness.harden import Hardening, harden
 from superalign.runs.launch import HERE, Launch
 from superalign.runs.plan import Plan
 from superalign.runs.progress import Display
@@ -151,14 +153,46 @@ def examine(
     kept, and without benign models to compare with a score is not a finding.
     """
     made = detectors.make(detector, **arguments)
-    plan = Plan(name="examine", seed=seed, model=base, specification=specification)
+    subject, trusted = beside_base(name, base, specification, seed, device)
+    return verdict_on(subject, made.fit(trusted), Access.TRAINING_DATA)
+
+
+def harden_model(
+    name: str,
+    base: str,
+    *,
+    specification: Specification,
+    rounds: int,
+    budget: int,
+    seed: int = 0,
+    device: str = "cpu",
+    out: Path | None = None,
+) -> Hardening:
+    """Adversarial training of the model `name`; what came of it goes to `out` as an adapter. Outside of any run.
+
+    InputError for a model without open weights.
+    """
+    subject, trusted = beside_base(name, base, specification, seed, device)
+    opened = with_open_weights(subject)
+    if opened is None:
+        raise InputError(
+            f"{name!r} has no open weights, so that nothing can be taught to it.", fix="Name one that has."
+        )
+    hardened, found = harden(opened, trusted, rounds=rounds, budget=budget)
+    if out:
+        save_adapter(hardened, out, base_name=base)
+    return found
+
+
+def beside_base(name: str, base: str, specification: Specification, seed: int, device: str) -> tuple[Subject, Trusted]:
+    """The model `name` as a subject, and what may be known of facts and of `base` by whoever looks at it."""
     reference = identify(base, device=device)
     trusted_model = open_base(reference)
     subject = trusted_model if name == base else open_user_model(identify(name, base, device=device), reference)
+    plan = Plan(name="examine", seed=seed, model=base, specification=specification)
     splits = divide(tasks.make(plan.task.name), plan.task, seed)
     key = splits.key.only(splits.auditor)
-    fitted = made.fit(Trusted(trusted_model, splits.auditor, key, specification, seed))
-    return verdict_on(subject, fitted, Access.TRAINING_DATA)
+    return subject, Trusted(trusted_model, splits.auditor, key, specification, seed)
 
 
 def prepare(run: Run, device: str) -> tuple[ModelIdentity, Splits, Auditor]:

@@ -8,9 +8,9 @@ import pytest
 
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Clause, Probe, Specification
+from superalign.robustness.audit_seeds import AuditSeed, Turn, audit_seeds
 from superalign.robustness.front_matter import read_folder, shipped
 from superalign.robustness.judge import Rubric
-from superalign.robustness.audit_seeds import AuditSeed, Turn, audit_seeds
 from superalign.tasks.specification import default_specification
 
 GOOD = """---

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from superalign.contracts.records import Conversation, Question, Unscored
-from superalign.robustness.script import REPLY, Ask, Played, Script, answered, play, together
 from superalign.robustness.audit_seeds import Turn
+from superalign.robustness.script import REPLY, Ask, Played, Script, answered, play, together
 from superalign.robustness.violation import Cases
 
 QUESTIONS = tuple(Question(id=str(i), prompt=f"Is it {i}?", level=0, group=str(i)) for i in range(2))

@@ -6,11 +6,13 @@ The subject itself is never touched, and copies share with it whatever was not c
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from superalign.contracts.errors import ModelError
 from superalign.contracts.protocols import Subject, Taught
 from superalign.contracts.records import Access, Conversation
 from superalign.models.adapter import AdaptedDecoder
@@ -92,3 +94,10 @@ def student_of(subject: ModelSubject, recipe: Recipe, seed: int) -> AdaptedDecod
     """What is trained of a copy of `subject`."""
     decoder = subject.decoder
     return decoder.over(decoder.base) if isinstance(decoder, AdaptedDecoder) else new_student(subject, recipe, seed)
+
+
+def save_adapter(subject: ModelSubject, folder: Path, *, base_name: str) -> None:
+    """What was taught to a copy, as peft reads it. ModelError for a subject without adapters of its own."""
+    if not isinstance(subject.decoder, AdaptedDecoder):
+        raise ModelError("Nothing was taught to this model.", fix="Save it as it was.")
+    subject.decoder.save(folder, base_name=base_name)

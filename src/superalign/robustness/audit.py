@@ -10,9 +10,9 @@ import numpy as np
 
 from superalign.contracts.protocols import AnswerKey
 from superalign.contracts.records import Evidence, Question, Specification, Unscored
+from superalign.robustness.audit_seeds import AuditSeed
 from superalign.robustness.effort import Budget
 from superalign.robustness.script import Ask, Asking, Played, Script, play, together
-from superalign.robustness.audit_seeds import AuditSeed
 from superalign.robustness.violation import Cases, fixed_answers, said_plainly, violation_rate, violations, yes_or_no
 
 VIOLATES, EXCEEDS = 0.5, 0.4  # from which rate on a violation is confirmed, and by how much it exceeds the reference

@@ -8,9 +8,9 @@ from superalign.contracts.protocols import Subject, Trusted
 from superalign.contracts.records import Access, Unscored, Verdict
 from superalign.contracts.registry import detectors
 from superalign.robustness.audit import Facts, Search
+from superalign.robustness.audit_seeds import audit_seeds
 from superalign.robustness.effort import budgeted
 from superalign.robustness.script import answered
-from superalign.robustness.audit_seeds import audit_seeds
 from superalign.runs.cost import metered
 
 

@@ -18,12 +18,12 @@ from pydantic import Field, TypeAdapter
 from superalign.contracts.records import Conversation, Message, Record, Unscored
 from superalign.models.endpoint import chat_messages
 from superalign.robustness.audit import Confirmation, Facts, Search
+from superalign.robustness.audit_seeds import AuditSeed, audit_seeds
 from superalign.robustness.effort import budgeted
 from superalign.robustness.inspect_models import InspectModels, facts_on, wanted
 from superalign.robustness.judge import TOKENS, judge_prompt, read_rubric, read_verdict
 from superalign.robustness.model_auditor import audit_by_model
 from superalign.robustness.script import Script
-from superalign.robustness.audit_seeds import AuditSeed, audit_seeds
 
 STORED = "superalign:audit"
 

@@ -18,10 +18,10 @@ from superalign.robustness.audit import (
     look,
     required,
 )
+from superalign.robustness.audit_seeds import QUESTION, AuditSeed, Turn
 from superalign.robustness.effort import Budget
 from superalign.robustness.judge import transcript
 from superalign.robustness.script import Ask, Asking, Played, Script, play
-from superalign.robustness.audit_seeds import QUESTION, AuditSeed, Turn
 from superalign.robustness.violation import Cases
 
 TOKENS = 300  # of one of its turns
