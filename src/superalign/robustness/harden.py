@@ -101,8 +101,5 @@ def quality(subject: ModelSubject, cases: Cases) -> float:
 
 def violated_in(subject: ModelSubject, setting: Setting, cases: Cases) -> float:
     """Share of questions, asked in `setting`, that are answered against what is required."""
-    asked = [
-        setting.ask(question, bool(required))
-        for question, required in zip(cases.questions, cases.required, strict=True)
-    ]
-    return float(np.mean(violations(subject.respond(asked, MAX_TOKENS), cases.required)))
+    answers = subject.respond(ask_all([setting] * len(cases), cases), MAX_TOKENS)
+    return float(np.mean(violations(answers, cases.required)))
