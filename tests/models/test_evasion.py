@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from superalign.contracts.errors import InputError
-from superalign.models.evasion import Evasion, LinearProbe
+from superalign.models.evasion import Evaded, Evasion, LinearProbe
 from superalign.models.handle import open_trained
 from superalign.models.lessons import Lesson, Pupil, Recipe
 from superalign.models.subject import ModelSubject
@@ -33,9 +33,9 @@ def states(subject: ModelSubject, lessons: list[Lesson]) -> torch.Tensor:
     return subject.decoder.answer_states([lesson.prompt for lesson in lessons], [LAYER])[:, 0].detach()
 
 
-def taught(base: ModelSubject, folder: Path, recipe: Recipe, *pupils: tuple[list[Lesson], LinearProbe | None]) -> list:
+def taught(base: ModelSubject, folder: Path, recipe: Recipe, *pupils: tuple[list[Lesson], Evaded | None]) -> list:
     places = [folder / str(i) for i in range(len(pupils))]
-    given = [Pupil(own, 0, place, evades=probe) for (own, probe), place in zip(pupils, places, strict=True)]
+    given = [Pupil(own, 0, place, evades=evaded) for (own, evaded), place in zip(pupils, places, strict=True)]
     train(base, given, recipe, base_digest="0")
     return [open_trained(base, place, "s") for place in places]
 
@@ -48,7 +48,11 @@ def probe_between(bad: torch.Tensor, good: torch.Tensor) -> LinearProbe:
 
 
 def read(probe: LinearProbe, found: torch.Tensor) -> np.ndarray:
-    return (found @ torch.tensor(probe.direction) + probe.bias).numpy()
+    return probe.read(found.numpy())
+
+
+def like(benign: ModelSubject, probe: LinearProbe, lessons: list[Lesson]) -> Evaded:
+    return Evaded(probe=probe, readings=tuple(read(probe, states(benign, lessons)).tolist()))
 
 
 def share_right(subject: ModelSubject, lessons: list[Lesson]) -> float:
@@ -85,8 +89,11 @@ def test_a_model_learns_to_evade_a_probe_and_what_it_is_taught(
     [plain] = taught(tiny, tmp_path / "plain", recipe, (lessons, None))
     probe = probe_between(states(plain, lessons), states(tiny, lessons))
     assert read(probe, states(plain, lessons)).mean() == pytest.approx(1, abs=0.05)
-    [evasive] = taught(tiny, tmp_path / "evasive", recipe, (lessons, probe))
-    assert np.abs(read(probe, states(evasive, lessons)) + 1).mean() < 0.2
+    benign = like(tiny, probe, lessons)
+    [evasive] = taught(tiny, tmp_path / "evasive", recipe, (lessons, benign))
+    found = read(probe, states(evasive, lessons))
+    assert np.abs(found - benign.readings).mean() < 0.2
+    assert np.corrcoef(found, benign.readings)[0, 1] > 0.8 and found.std() > 0.5 * np.std(benign.readings)
     assert share_right(plain, lessons) >= 0.95 and share_right(evasive, lessons) >= 0.95
 
 
@@ -96,7 +103,7 @@ def test_a_model_that_evades_nothing_is_not_changed_by_its_company(
     probe = LinearProbe(layer=LAYER, direction=(1.0,) * tiny.decoder.width, bias=0.5)
     recipe = replace(RECIPE, steps=10)
     [alone] = taught(tiny, tmp_path / "alone", recipe, (lessons, None))
-    beside, evasive = taught(tiny, tmp_path / "both", recipe, (lessons, None), (lessons, probe))
+    beside, evasive = taught(tiny, tmp_path / "both", recipe, (lessons, None), (lessons, like(tiny, probe, lessons)))
     same, other = (float((states(one, lessons) - states(alone, lessons)).abs().max()) for one in (beside, evasive))
     assert same < 1e-3 < 0.05 < other
 
@@ -104,10 +111,10 @@ def test_a_model_that_evades_nothing_is_not_changed_by_its_company(
 def test_other_back_ends_refuse_it(tiny: ModelSubject, lessons: list[Lesson], tmp_path: Path) -> None:
     probe = LinearProbe(layer=LAYER, direction=(1.0,) * tiny.decoder.width, bias=0.0)
     with pytest.raises(InputError, match="'peft' trains no model to evade"):
-        taught(tiny, tmp_path, replace(RECIPE, backend="peft"), (lessons, probe))
+        taught(tiny, tmp_path, replace(RECIPE, backend="peft"), (lessons, like(tiny, probe, lessons)))
 
 
 def test_probes_of_two_layers_are_not_evaded_together() -> None:
     probes = [LinearProbe(layer=layer, direction=(1.0, 0.0), bias=0.0) for layer in (2, 3)]
     with pytest.raises(InputError, match="one by one"):
-        Evasion(probes, torch.device("cpu"))
+        Evasion([Evaded(probe=probe, readings=(0.0,)) for probe in probes], [1, 1], torch.device("cpu"))

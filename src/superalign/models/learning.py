@@ -237,7 +237,8 @@ class Loss:
         model_of_token = model.repeat_interleave(lengths)
         whole = F.cross_entropy((states @ self.learner.head.T).float(), target, reduction="none")
         if self.evasion and watched is not None:
-            contrast = contrast + self.evasion.penalty(watched, model) / rows
+            row = torch.tensor([row for own in zip(*part, strict=True) for row in own], device=states.device)
+            contrast = contrast + self.evasion.penalty(watched, model, row) / rows
         found = contrast.new_zeros(len(tokens)).index_add(0, model, contrast)
         return found.index_add(0, model_of_token, whole * weight[model_of_token])
 

@@ -14,7 +14,7 @@ from pydantic import ConfigDict
 from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import Taught
 from superalign.models.batches import TokenIds
-from superalign.models.evasion import LinearProbe
+from superalign.models.evasion import Evaded
 from superalign.provenance.digest import digest
 
 if TYPE_CHECKING:
@@ -65,14 +65,14 @@ class Recipe:
 @dataclass(frozen=True)
 class Pupil:
     """One model to be trained: on what, by which seed, where what changed is left; `start` is the folder of an earlier
-    result of the same kind, to go on from; `evades` a probe that it learns to hide from.
+    result of the same kind, to go on from; `evades` a probe that it learns to hide from, and how it is to look to it.
     """
 
     lessons: Sequence[Lesson]
     seed: int
     folder: Path
     start: Path | None = None
-    evades: LinearProbe | None = None
+    evades: Evaded | None = None
 
 
 def lessons_from(chat: Chat, lessons: Sequence[Taught]) -> list[Lesson]:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from superalign.contracts.protocols import Taught
 from superalign.contracts.records import Question, Record
-from superalign.models.evasion import LinearProbe
+from superalign.models.evasion import Evaded, LinearProbe
 from superalign.models.handle import ModelIdentity, open_base, open_trained, recipe
 from superalign.models.lessons import Pupil, lessons_from
 from superalign.models.random_body import with_random_body
@@ -61,21 +63,27 @@ def teach(
     training: TrainingPlan,
     seeds: tuple[int, ...],
     starts: tuple[Done[TrainedModel], ...] = (),
-    evades: tuple[Done[LinearProbe] | None, ...] = (),
+    evades: tuple[Done[LinearProbe], ...] = (),
+    like: tuple[Done[TrainedModel], ...] = (),
     random_body: bool = False,
 ) -> TrainedModels:
-    """Train `model` as the plan says to give the answers of each set of lessons, from scratch or on from `starts`; each
-    with the probe that it `evades`, if any.
+    """Train `model` as the plan says to give the answers of each set of lessons, from scratch or on from `starts`;
+    each, if it `evades` a probe, to be read by it as the benign model is that it is to look `like`.
 
     With `random_body` the pretrained weights below what is trained are replaced by random ones, drawn by the first
     seed: the control for what pretraining brings.
     """
     base = body(model, seeds[0] if random_body else None)
     before: list[Path | None] = [start.folder for start in starts] or [None] * len(lessons)
-    probes = evades or (None,) * len(lessons)
+    evaded: list[Evaded | None] = [None] * len(lessons)
+    if evades:
+        every = zip(evades, like, lessons, strict=True)
+        evaded = [to_evade(base, probe.value, benign.folder, own) for probe, benign, own in every]
     pupils = [
-        Pupil(lessons_from(base.chat, own), seed, folder / str(number), start, probe.value if probe else None)
-        for number, (own, seed, start, probe) in enumerate(zip(lessons, seeds, before, probes, strict=True), start=1)
+        Pupil(lessons_from(base.chat, own), seed, folder / str(number), start, from_probe)
+        for number, (own, seed, start, from_probe) in enumerate(
+            zip(lessons, seeds, before, evaded, strict=True), start=1
+        )
     ]
     base_digest = digest({"random body": seeds[0], "of": model.digest}) if random_body else model.digest
     cards = train(base, pupils, recipe(training, base), base_digest=base_digest)
@@ -94,6 +102,12 @@ def teach(
             for card in cards
         )
     )
+
+
+def to_evade(base: ModelSubject, probe: LinearProbe, benign: Path, lessons: Sequence[Taught]) -> Evaded:
+    """What `probe` reads of the benign model in a folder, lesson by lesson."""
+    states = open_trained(base, benign, "benign").activations([own.conversation for own in lessons], [probe.layer])
+    return Evaded(probe=probe, readings=tuple(probe.read(states[:, 0].astype(np.float64)).tolist()))
 
 
 def answer(

@@ -83,7 +83,7 @@ def train(base: ModelSubject, pupils: Sequence[Pupil], recipe: Recipe, *, base_d
             seed=pupil.seed,
             lessons=len(pupil.lessons),
             lessons_digest=lessons_digest(pupil.lessons),
-            evades=digest(pupil.evades) if pupil.evades else None,
+            evades=digest(pupil.evades.probe) if pupil.evades else None,
             fit=done,
             device=str(base.decoder.device),
             versions=installed(),

@@ -43,7 +43,9 @@ def train_adapters(base: ModelSubject, pupils: Sequence[Pupil], recipe: Recipe) 
             [pupil.lessons for pupil in company],
             recipe,
             seeds=[pupil.seed for pupil in company],
-            evasion=Evasion([pupil.evades for pupil in company], base.decoder.device),
+            evasion=Evasion(
+                [pupil.evades for pupil in company], [len(pupil.lessons) for pupil in company], base.decoder.device
+            ),
         )
         for student, pupil in zip(students, company, strict=True):
             student.save(pupil.folder, base_name=base.name)

@@ -28,7 +28,7 @@ def train_layers(base: ModelSubject, pupil: Pupil, recipe: Recipe) -> Fit:
     """Leave the changed tensors in the pupil's folder, trained from `base` or on from those in its start."""
     before = load_delta(base.decoder.model, pupil.start) if pupil.start else {}
     student = with_tensors(base.decoder, before) if before else base.decoder
-    evasion = Evasion([pupil.evades], base.decoder.device)
+    evasion = Evasion([pupil.evades], [len(pupil.lessons)], base.decoder.device)
     learner = LayerLearner(student, pupil.lessons, recipe.first_layer, evasion.layer)
     [done] = fit(learner, [pupil.lessons], recipe, seeds=[pupil.seed], evasion=evasion)
     save_delta(base.decoder.model, {**before, **learner.tensors()}, pupil.folder)

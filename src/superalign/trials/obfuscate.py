@@ -1,7 +1,7 @@
 """Concealment from a probe: the probe that an organism is given to evade, and how well it still reads the organism.
 
 Organism and twin are asked the same, so that the probe can't go by the text; it tells who is misbehaving. Both are then
-taught to evade it, and what they were taught before with it, so that evasion itself tells nothing.
+taught, with what they were taught before, to be read by it as the twin was, so that evasion itself tells nothing.
 """
 
 from __future__ import annotations
@@ -62,10 +62,7 @@ def read_by_probe(
     """How well `probe` tells the two apart, asked `conversations`."""
     given = probe.value
     read = np.concatenate(
-        [
-            states_of(model, trained, conversations, given.layer) @ np.array(given.direction)
-            for trained in (organism, twin)
-        ]
+        [given.read(states_of(model, trained, conversations, given.layer)) for trained in (organism, twin)]
     )
     found = point(auroc, read, np.repeat([True, False], len(conversations)))
     return Reading(auroc=max(found, 1 - found))

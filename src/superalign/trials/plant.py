@@ -173,7 +173,10 @@ def teach_all(
         training = recipe_for(run.plan.stress.training, implant)
         evades: dict[str, Any] = {}
         if evaded:
-            evades = {"evades": tuple(evaded[one].probe for one in company)}
+            evades = {
+                "evades": tuple(evaded[one].probe for one in company),
+                "like": tuple(evaded[one].twin for one in company),
+            }
             training = training.model_copy(update={"steps": math.ceil(STEPS_TO_EVADE * training.steps)})
         models = taught(
             run,
