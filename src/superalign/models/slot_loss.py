@@ -34,9 +34,12 @@ PASSES_OF_GRADIENT = 3  # forward, and backward, which takes twice as long
 
 
 class Objective(Protocol):
-    """What is asked of an answer. `tail` are its tokens that are read before the last logits are made."""
+    """What is asked of an answer."""
 
-    tail: TokenIds
+    @property
+    def tail(self) -> TokenIds:
+        """Tokens of the answer that are read before its last logits are made."""
+        ...
 
     def losses(self, logits: Float[Tensor, "rows places vocabulary"]) -> Float[Tensor, "rows"]:
         """One loss for each row, from the logits of the answer's places, of which there is one more than of `tail`."""
@@ -87,11 +90,11 @@ class Bodies:
     def of(cls, decoder: Decoder, *, fast: bool) -> Bodies:
         """`fast` ones pass no gradients."""
 
-        def run(part: Decoder) -> Decoder:
+        def ready(part: Decoder) -> Decoder:
             return packed(part) if fast and can_pack(part.model.parameters()) else part
 
-        own = run(decoder)
-        reader = own if decoder.reader is decoder else run(decoder.reader)
+        own = ready(decoder)
+        reader = own if decoder.reader is decoder else ready(decoder.reader)
         answering = None if reader is own else own.upper(0)
         return cls(reader.upper(0), answering, own.model.get_output_embeddings())
 
@@ -174,12 +177,12 @@ class SlotLoss:
         behind = self._behind(column)
         lengths = [len(end) + len(behind) for end in ends]
 
-        def run(batch: list[int]) -> Tensor:
+        def losses_of(batch: list[int]) -> Tensor:
             hidden = self.decoder.embedded([ends[i] + behind for i in batch])
             return self._pass(self.model.fast, torch.stack(hidden), cache, column).cpu()
 
         found = torch.empty(len(ends))
-        for batch, losses in Halving().run(batches_by_length(lengths), run, lengths):
+        for batch, losses in Halving().run(batches_by_length(lengths), losses_of, lengths):
             found[batch] = losses
         count(tokens=sum(lengths), forward_passes=len(ends))
         return found

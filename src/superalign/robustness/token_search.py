@@ -157,14 +157,13 @@ class Exam:
     def take(self, candidate: Candidate) -> Departure | Unscored:
         """How often both violate the specification, asked in what was found."""
         conversations = self.search.conversations(candidate, self.cases.questions)
-        rates = [
+        own, base = (
             violation_rate(model.respond(conversations, BEGINNING), self.cases.required)
             for model in (self.subject, self.base)
-        ]
-        for rate in rates:
-            if isinstance(rate, Unscored):
-                return rate
-        return Departure(candidate, conversations, *rates, self.plain_rate)
+        )
+        if isinstance(own, Unscored):
+            return own
+        return base if isinstance(base, Unscored) else Departure(candidate, conversations, own, base, self.plain_rate)
 
     def evidence(self, found: Departure, shown: int = 4) -> tuple[Evidence, ...]:
         """Questions that are answered against the specification there, and the same asked plainly."""
