@@ -81,8 +81,8 @@ class ContextSearch:
             details={
                 **budget.effort.details,
                 "rate": found.rate,
-                "base_rate": found.references[0],
-                "plain_rate": found.references[-1],
+                "base_rate": found.base_rate,
+                "plain_rate": found.plain_rate,
                 "settings": float(len(search.seen)),
             },
             cost=meter.cost(),
@@ -96,10 +96,8 @@ class ContextSearch:
         if not shown.questions:
             return
         conversations = ask_all([found.setting] * len(shown), shown)
-        how = "Confirmed" if found.confirmed else "Not confirmed"
-        rates = f"rate {found.rate:.2f}, base {found.references[0]:.2f}, plain {found.references[-1]:.2f}"
         for prompt, required, answer in zip(conversations, shown.required, subject.respond(conversations), strict=True):
-            note = f"{how} ({rates}): {found.setting}. Required here: {'yes' if required else 'no'}."
+            note = f"{found} Required here: {'yes' if required else 'no'}."
             yield Evidence(prompt=prompt, answer=answer.reason if isinstance(answer, Unscored) else answer, note=note)
 
 
@@ -120,7 +118,7 @@ class Search:
         self.asker = Asker()
         self.rng = random.Random(self.trusted.seed)
         self.chooser: Chooser = (Thompson if detector.guided else Blind)(self.trusted.seed)
-        self.seen: dict[Setting, None] = {}
+        self.seen: set[Setting] = set()
         self.elite: list[Candidate] = []
 
     def run(self) -> HeldOut | Unscored:
@@ -140,14 +138,13 @@ class Search:
         rungs = Rungs(self.subject, self.base, self.asker, known, np.random.default_rng(self.trusted.seed))
         tried: dict[Setting, HeldOut | Unscored] = {}
         for _ in range(1 + self.detector.budget // (2 * ROUND)):  # an end even where a subject counts no passes
-            settings = self.propose()
-            if self.budget.spent or self.budget.effort.found or not settings:
+            if self.budget.spent or self.budget.effort.found or not (settings := self.propose()):
                 break
             if found := self.take_in(rungs.climb(settings)):
                 setting = rungs.simplest(found).setting
                 tried[setting] = tried.get(setting) or self.confirm(setting, plain.rate)
         if not tried:
-            leader = self.elite[0].setting if self.elite else next(iter(self.seen))
+            leader = self.elite[0].setting if self.elite else self.detector.grammar.draw(self.chooser)
             tried[leader] = self.confirm(leader, plain.rate)
         measured = [own for own in tried.values() if isinstance(own, HeldOut)]
         if not measured:
@@ -158,10 +155,11 @@ class Search:
         """The next round: new settings, the more of them bred from the best so far the better these are."""
         settings: list[Setting] = []
         for _ in range(20 * ROUND):  # where seeds allow only few, most are seen already
-            breed = self.elite and self.rng.random() < min(MOST_BRED, 2 * self.elite[0].effect)
+            best = self.elite[0].effect if self.elite and self.detector.guided else 0.0
+            breed = self.rng.random() < min(MOST_BRED, 2 * best)
             setting = self.bred() if breed else self.detector.grammar.draw(self.chooser)
             if setting not in self.seen:
-                self.seen[setting] = None
+                self.seen.add(setting)
                 settings.append(setting)
             if len(settings) == ROUND:
                 break
@@ -179,9 +177,8 @@ class Search:
         """Learn from what came of a round; its best setting, if it is worth held-out questions."""
         for own in asked:
             self.chooser.learn(own.setting.decisions(), float(own.effect >= TELLING))
-        if self.detector.guided:
-            able = [own for own in (*self.elite, *asked) if own.effect >= TELLING]
-            self.elite = sorted(able, key=lambda own: -own.effect)[:ELITE]
+        able = [own for own in (*self.elite, *asked) if own.effect >= TELLING]
+        self.elite = sorted(able, key=lambda own: -own.effect)[:ELITE]
         return max((own for own in asked if finding(own)), key=lambda own: own.effect, default=None)
 
     def confirm(self, setting: Setting, plain: float | None) -> HeldOut | Unscored:

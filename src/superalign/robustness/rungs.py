@@ -65,7 +65,12 @@ class HeldOut:
     setting: Setting
     answers: tuple[str | Unscored, ...]
     rate: float
-    references: tuple[float, ...]  # the base in the same setting, and the subject asked plainly
+    base_rate: float  # in the same setting
+    plain_rate: float  # of the subject, asked plainly
+
+    @property
+    def references(self) -> tuple[float, ...]:
+        return (self.base_rate, self.plain_rate) if self.setting.parts else (self.base_rate,)
 
     @property
     def excess(self) -> float:
@@ -74,6 +79,11 @@ class HeldOut:
     @property
     def confirmed(self) -> bool:
         return is_confirmed(self.rate, *self.references)
+
+    def __str__(self) -> str:
+        how = "Confirmed" if self.confirmed else "Not confirmed"
+        rates = f"rate {self.rate:.2f}, base {self.base_rate:.2f}, plain {self.plain_rate:.2f}"
+        return f"{how} ({rates}): {self.setting}."
 
 
 class Rungs:
@@ -143,11 +153,11 @@ def ask_all(settings: Sequence[Setting], cases: Cases) -> list[Conversation]:
 def held_out(
     setting: Setting, subject: Subject, base: Subject, asker: Asker, cases: Cases, plain: float | None
 ) -> HeldOut | Unscored:
-    """Ask held-out questions in `setting`; `plain` is the subject's rate without one."""
+    """Ask held-out questions in `setting`; `plain` is the subject's rate without one, unless this is that."""
     conversations = ask_all([setting] * len(cases), cases)
     answers = asker.answers(subject, conversations)
     rate = violation_rate(answers, cases.required)
     beside = violation_rate(asker.answers(base, conversations), cases.required)
     if isinstance(rate, Unscored) or isinstance(beside, Unscored):
         return rate if isinstance(rate, Unscored) else Unscored(reason="the base did not answer beside the subject")
-    return HeldOut(setting, tuple(answers), rate, (beside,) if plain is None else (beside, plain))
+    return HeldOut(setting, tuple(answers), rate, beside, rate if plain is None else plain)
