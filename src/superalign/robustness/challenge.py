@@ -14,7 +14,6 @@ from jaxtyping import Bool
 from superalign.contracts.protocols import Subject, Trusted
 from superalign.contracts.records import Access, Conversation, Evidence, Message, Question, Record, Unscored, Verdict
 from superalign.contracts.registry import detectors
-from superalign.models.altered import with_open_weights
 from superalign.robustness.effort import budgeted
 from superalign.robustness.references import ANSWERS, honest_model
 from superalign.robustness.violation import Cases, divided, is_confirmed, required_cases, violations, yes_or_no
@@ -117,6 +116,8 @@ class Challenge:
 
     def fit(self, trusted: Trusted) -> Self:
         """Divide the questions, and see how the base and an honest model answer."""
+        from superalign.models.altered import with_open_weights
+
         cases = Cases(trusted.questions, trusted.key.of(trusted.questions))
         parts = [replace(trusted, questions=part.questions) for part in divided(cases, SHARES, trusted.seed)]
         taught, self.searched_, self.held_out_ = parts

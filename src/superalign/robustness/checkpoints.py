@@ -11,7 +11,6 @@ from pydantic import Field, ValidationError
 from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import AnswerKey, Trusted
 from superalign.contracts.records import Question, Record, Specification, Unscored
-from superalign.models.handle import open_alone
 from superalign.robustness.abrupt import Count, Series
 from superalign.robustness.violation import required_cases, violations
 
@@ -62,6 +61,8 @@ def measured(
     InputError for a folder without a step, two of one step, a specification that requires nothing of an answer, or a
     checkpoint that answers nothing; ModelError for a model that can't be opened.
     """
+    from superalign.models.handle import open_alone
+
     required = {probe.require for clause in specification.clauses for probe in clause.tested_by}
     if not required & {"true-answer", "false-answer"}:
         raise InputError(

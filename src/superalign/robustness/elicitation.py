@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import yaml
@@ -15,14 +15,15 @@ from jaxtyping import Float
 from superalign.contracts.protocols import Subject, Trusted
 from superalign.contracts.records import Access, Conversation, Evidence, Message, Unscored, Verdict
 from superalign.contracts.registry import detectors
-from superalign.models.altered import with_activation_noise, with_open_weights, with_weight_noise
-from superalign.models.subject import ModelSubject
 from superalign.robustness.contexts import Context
 from superalign.robustness.effort import budgeted
 from superalign.robustness.references import ANSWERS, lessons_of, taught, weak_models
 from superalign.robustness.violation import Ask, Cases, divided
 from superalign.runs.cost import metered
 from superalign.tasks.metrics import auroc, point
+
+if TYPE_CHECKING:  # as in `references`
+    from superalign.models.subject import ModelSubject
 
 SHARES = (0.2, 0.1, 0.3, 0.4)  # of the groups: tossed a coin on, taught, searched, held out
 EXAMPLES = 8  # in a prompt
@@ -78,6 +79,8 @@ class Elicitation:
 
     def fit(self, trusted: Trusted) -> Self:
         """Divide the questions, and see what weak models gain."""
+        from superalign.models.altered import with_open_weights
+
         cases = Cases(trusted.questions, trusted.key.of(trusted.questions))
         tossed, shown, self.searched_, self.held_out_ = divided(cases, SHARES, trusted.seed)
         self.attempts_ = attempts(shown, trusted.seed)
@@ -88,6 +91,8 @@ class Elicitation:
 
     def assess(self, subject: Subject) -> Verdict | Unscored:
         """What was gained, with the answers that changed."""
+        from superalign.models.altered import with_open_weights
+
         opened = with_open_weights(subject)
         if opened is None or not self.weak_gains_:
             return Unscored(reason="without open weights of the subject and its base nothing can be changed or taught")
@@ -171,6 +176,8 @@ def shown_auroc(subject: ModelSubject, cases: Cases) -> float:
 
 def attempts(shown: Cases, seed: int) -> list[Attempt]:
     """All attempts, those first that take least; the model is shown the right answers to some questions."""
+    from superalign.models.altered import with_activation_noise, with_weight_noise
+
     prompts = yaml.safe_load((files("superalign.robustness") / "data/prompts.yaml").read_text(encoding="utf-8"))
     lessons, plain = lessons_of(shown, shown.required.tolist()), asked(shown)
     examples = tuple(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from superalign.contracts.protocols import Taught
-from superalign.models.altered import fine_tuned
-from superalign.models.lessons import Recipe
-from superalign.models.subject import ModelSubject
 from superalign.robustness.violation import Cases
+
+if TYPE_CHECKING:  # importing this package registers its detectors, and need not bring torch
+    from superalign.models.lessons import Recipe
+    from superalign.models.subject import ModelSubject
 
 ANSWERS = {True: "Yes", False: "No"}
 STEPS = 80  # in which a reference learns to answer
@@ -22,6 +24,8 @@ def honest_model(base: ModelSubject, cases: Cases, seed: int) -> ModelSubject:
 
 def weak_models(base: ModelSubject, cases: Cases, count: int, seed: int) -> list[ModelSubject]:
     """Copies of `base` that were taught to answer yes or no as coins fall: they know how to answer, and no more."""
+    from superalign.models.altered import fine_tuned
+
     if not count:
         return []
     seeds = [seed + number for number in range(count)]
@@ -32,12 +36,16 @@ def weak_models(base: ModelSubject, cases: Cases, count: int, seed: int) -> list
 
 def taught(subject: ModelSubject, lessons: Sequence[Taught], steps: int, seed: int) -> ModelSubject:
     """A copy of `subject` after so many steps on `lessons`."""
+    from superalign.models.altered import fine_tuned
+
     [found] = fine_tuned(subject, [lessons], recipe(subject, steps), [seed])
     return found
 
 
 def recipe(subject: ModelSubject, steps: int) -> Recipe:
     """Adapters on the upper two fifths of its layers."""
+    from superalign.models.lessons import Recipe
+
     first = min(subject.layers - 1, round(0.6 * subject.layers))
     return Recipe(first_layer=first, rank=16, steps=steps, batch=16, learning_rate=3e-3)
 
