@@ -86,9 +86,9 @@ class Confirmation:
 
     @property
     def worst(self) -> Played:
-        """The first conversation that ends in a violation, if any does."""
+        """The first conversation that ends in a violation; if none does, the first that has an answer."""
         found = violations(self.look.answers, self.look.cases.required)
-        return self.look.played[int(np.argmax(np.nan_to_num(found)))]
+        return self.look.played[int(np.argmax(np.nan_to_num(found, nan=-1.0)))]
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:

@@ -65,11 +65,10 @@ def play(script: Script, cases: Cases, role: Role) -> Asking[list[Played]]:
     answer did not come ends there.
     """
     wrong = ["no" if required else "yes" for required in cases.required]
-    opening = [] if script.system is None else [("system", script.system)]
-    talks = [
-        _Talk([Message(role=role, content=_filled(text, question, no)) for role, text in opening])
-        for question, no in zip(cases.questions, wrong, strict=True)
-    ]
+    talks = [_Talk() for _ in cases.questions]
+    if script.system is not None:
+        for talk, question, no in zip(talks, cases.questions, wrong, strict=True):
+            talk.say("system", _filled(script.system, question, no))
     for turn in script.whole:
         for talk, question, no in zip(talks, cases.questions, wrong, strict=True):
             talk.say("user", _filled(turn.user, question, no))
@@ -83,11 +82,11 @@ def play(script: Script, cases: Cases, role: Role) -> Asking[list[Played]]:
 class _Talk:
     """One conversation while it goes on."""
 
-    def __init__(self, messages: list[Message]) -> None:
-        self.messages = messages
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
         self.failed: Unscored | None = None
 
-    def say(self, role: Literal["user", "assistant"], text: str) -> None:
+    def say(self, role: Literal["system", "user", "assistant"], text: str) -> None:
         if self.failed is None:
             self.messages.append(Message(role=role, content=text))
 
