@@ -65,3 +65,12 @@ def test_a_change_of_other_code_does_not(tree: Path, monkeypatch: pytest.MonkeyP
 def test_the_version_of_real_code_covers_the_module_of_the_function(job: ModuleType, tmp_path: Path) -> None:
     code_version.cache_clear()
     assert code_version(job.__name__) != code_version("superalign.runs.cost")
+
+
+def test_data_count_with_the_modules_beside_them_however_deep_they_lie(tree: Path) -> None:
+    (tree / "deep/data/seeds").mkdir(parents=True)
+    before = fresh_version()
+    for name in ("words.txt", "seeds/one.md"):
+        (tree / "deep/data" / name).write_text("one")
+        assert (now := fresh_version()) != before
+        before = now

@@ -43,13 +43,13 @@ def read(file: Traversable, kind: type[SomeRecord]) -> SomeRecord:
         ) from None
     if opening or not isinstance(keys, dict):
         raise InputError("The front matter holds no keys.", where=str(file), fix="Write them between lines of ---.")
+    if "text" in keys:
+        raise InputError("`text` is no key of the front matter.", where=str(file), fix="Write it below the second ---.")
     try:
-        return kind(**keys, text=text.strip())
-    except (ValidationError, TypeError) as error:
-        detail = (
-            error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("text",), "msg": "not a key here"}
-        )
-        key = ".".join(map(str, detail["loc"]))
+        return kind.model_validate({**keys, "text": text.strip()})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(map(str, fault["loc"]))
         raise InputError(
-            f"`{key}`: {detail['msg']}.", where=str(file), fix="Mend that key of the front matter."
+            f"`{key}`: {fault['msg']}.", where=str(file), fix="Mend that key of the front matter."
         ) from None

@@ -36,9 +36,14 @@ def code_version(module: str) -> str:
         imported = _imports(name, content, path.name == "__init__.py")
         waiting.update({found: _source(root, found) for found in imported})
     folders = {path.parent / "data" for path in sources.values()}
-    data = {str(path.relative_to(folder.parent.parent)): path for folder in folders for path in folder.glob("*")}
+    data = {str(path.relative_to(folder.parent.parent)): path for folder in folders for path in files_in(folder)}
     hashes |= {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in data.items()}
     return digest({"sources": hashes, "versions": installed_versions()})
+
+
+def files_in(folder: Path) -> list[Path]:
+    """All files in a folder and those in it; none if there is no such folder."""
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def installed_versions() -> dict[str, str | None]:
