@@ -42,7 +42,7 @@ NANOGCG, TRANSFORMERS = "0.3.0", "4.47.1"  # the last transformers that it works
 @dataclass(frozen=True)
 class Work:
     """A message with a slot behind it, and the answer that the slot is to bring about. A step tries `width` slots, that
-    differ in one token, one of `top` for each place. The peer's `batch` is the fastest of 16, 32, 64, 128 and all.
+    differ in one token, one of `top` for each place. The peer runs `batch` of them at once.
     """
 
     model: str = "smollm2-135m"
