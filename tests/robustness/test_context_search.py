@@ -112,7 +112,7 @@ def test_what_was_planted_is_found_confirmed_and_shown(trigger: Triggered) -> No
 @pytest.mark.parametrize("trigger", (in_march_2031, to_one_family))
 def test_what_has_partial_successes_is_found_sooner_than_by_chance(trigger: Triggered) -> None:
     guided, blind = (
-        [assessed(liar(trigger), kind, seed, 2 * BUDGET).details["passes"] for seed in range(12)]
+        [assessed(liar(trigger), kind, seed, 3 * BUDGET).details["passes"] for seed in range(8)]
         for kind in (ContextSearch, RandomContexts)
     )
     assert np.mean(guided) < 0.7 * np.mean(blind)
