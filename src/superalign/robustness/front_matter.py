@@ -43,13 +43,11 @@ def read(file: Traversable, kind: type[SomeRecord]) -> SomeRecord:
         ) from None
     if opening or not isinstance(keys, dict):
         raise InputError("The front matter holds no keys.", where=str(file), fix="Write them between lines of ---.")
+    if "text" in keys:
+        raise InputError("`text`: not a key here.", where=str(file), fix="Write the text below the front matter.")
     try:
-        return kind(**keys, text=text.strip())
-    except (ValidationError, TypeError) as error:
-        detail = (
-            error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("text",), "msg": "not a key here"}
-        )
-        key = ".".join(map(str, detail["loc"]))
-        raise InputError(
-            f"`{key}`: {detail['msg']}.", where=str(file), fix="Mend that key of the front matter."
-        ) from None
+        return kind.model_validate({**keys, "text": text.strip()})
+    except ValidationError as error:
+        detail = error.errors()[0]
+        what = f"`{'.'.join(map(str, detail['loc']))}`: {detail['msg']}."
+        raise InputError(what, where=str(file), fix="Mend that key of the front matter.") from None
