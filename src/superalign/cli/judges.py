@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """Examples:
 
-superalign robustness judge-agreement refusal.csv --judge openai/gpt-4o --json > agreement.json
+superalign robustness judge-agreement refusal.csv --judge openai/gpt-4o --json | tee agreement.json
 
 superalign robustness judge-agreement refusal.csv --judge phrases
 """

@@ -44,12 +44,10 @@ def read(file: Traversable, kind: type[SomeRecord]) -> SomeRecord:
     if opening or not isinstance(keys, dict):
         raise InputError("The front matter holds no keys.", where=str(file), fix="Write them between lines of ---.")
     if "text" in keys:
-        raise InputError("`text` is no key of the front matter.", where=str(file), fix="Write it below the second ---.")
+        raise InputError("`text`: not a key here.", where=str(file), fix="Write the text below the front matter.")
     try:
         return kind.model_validate({**keys, "text": text.strip()})
     except ValidationError as error:
-        fault = error.errors()[0]
-        key = ".".join(map(str, fault["loc"]))
-        raise InputError(
-            f"`{key}`: {fault['msg']}.", where=str(file), fix="Mend that key of the front matter."
-        ) from None
+        detail = error.errors()[0]
+        what = f"`{'.'.join(map(str, detail['loc']))}`: {detail['msg']}."
+        raise InputError(what, where=str(file), fix="Mend that key of the front matter.") from None
