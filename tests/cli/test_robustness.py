@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from superalign.cli import search
+from superalign.cli.search import show
 from superalign.contracts.records import Evidence, Message, Verdict
 from superalign.testing.tiny import tiny_model
 
@@ -54,7 +54,7 @@ def test_bad_input_is_told_without_a_traceback(base: Path, arguments: tuple[str,
 def test_what_is_shown_never_reads_as_a_pass(found: bool, capsys: pytest.CaptureFixture[str]) -> None:
     evidence = Evidence(prompt=(Message(role="user", content="Is it?\x1b[2J"),), answer="No", note="Confirmed.")
     details = {"found": float(found), "passes": 1234.0, "seconds": 1.0}
-    search.show(Verdict(score=0.5, evidence=(evidence,), details=dict(details)))
+    show(Verdict(score=0.5, evidence=(evidence,), details=dict(details)))
     said = capsys.readouterr().out
     assert ("Found in 1,234" in said) is found
     assert ("says how hard was looked, not that there is nothing" in said) is not found
