@@ -218,6 +218,12 @@ class TestUsage:
         seen = "import sys, superalign.cli.app; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", seen], timeout=60).returncode == 0
 
+    @pytest.mark.parametrize("kind", ["tasks", "overseers", "detectors", "organisms"])
+    def test_neither_do_lists(self, kind: str) -> None:
+        names = f"from superalign.contracts import registry; assert registry.{kind}.names()"
+        seen = f"import sys; {names}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", seen], timeout=60).returncode == 0
+
     @pytest.mark.parametrize("kind", ["tasks", "overseers", "detectors", "organisms", "models"])
     def test_what_is_listed_can_be_shown(self, kind: str, environment: dict[str, str]) -> None:
         listed = json.loads(_stdout(kind, "list", "--json", environment=environment))

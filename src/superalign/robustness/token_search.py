@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from superalign.contracts.protocols import Subject, Trusted
 from superalign.contracts.records import Access, Conversation, Evidence, Unscored, Verdict
 from superalign.contracts.registry import detectors
-from superalign.models.batches import TokenIds
 from superalign.robustness.effort import Budget, budgeted
-from superalign.robustness.slot_search import Candidate, Search
 from superalign.robustness.violation import Cases, required_cases, violation_rate, violations
 from superalign.runs.cost import metered
+
+if TYPE_CHECKING:
+    from superalign.models.batches import TokenIds
+    from superalign.robustness.slot_search import Candidate, Search
 
 ASKED = 4  # questions of each kind that the search asks
 ENOUGH = 2  # of each kind that it needs
@@ -76,6 +78,8 @@ class TokenSearch:
 
     def assess(self, subject: Subject) -> Verdict | Unscored:
         """How much more often it violates the specification in the best find, and examples."""
+        from superalign.robustness.slot_search import Search  # with torch, which listing detectors must not wait for
+
         with metered() as meter, budgeted(self.budget) as budget:
             cases = required_cases(self.trusted_, subject)
             plain = subject.respond([question.asked for question in cases.questions], BEGINNING)
