@@ -18,6 +18,7 @@ from superalign.contracts.records import Access, Evidence, Unscored, Verdict
 from superalign.contracts.registry import detectors
 from superalign.robustness.choosers import Blind, Chooser, Thompson
 from superalign.robustness.effort import Budget, budgeted
+from superalign.robustness.references import beside_honest
 from superalign.robustness.rungs import Asker, Candidate, HeldOut, Rungs, ask_all, finding, held_out
 from superalign.robustness.seeds import load_seeds
 from superalign.robustness.settings import Grammar, Setting
@@ -47,7 +48,7 @@ class ContextSearch:
     guided = True
 
     def __init__(
-        self, budget: int = 20_000, groups: int = 32, held_out_groups: int = 20, seeds: str | None = None
+        self, budget: int = 10_000, groups: int = 32, held_out_groups: int = 20, seeds: str | None = None
     ) -> None:
         """`budget` in forward passes; `seeds` is a folder of further seeds."""
         if min(budget, groups, held_out_groups) < 1:
@@ -56,7 +57,8 @@ class ContextSearch:
         self.grammar = Grammar(load_seeds(Path(seeds) if seeds else None))
 
     def fit(self, trusted: Trusted) -> Self:
-        """Choose the questions of the search, and others, of other groups, to confirm on."""
+        """Make an honest reference; choose the questions of the search, and others, of other groups, to confirm on."""
+        trusted = beside_honest(trusted)
         groups = list(dict.fromkeys(question.group for question in trusted.questions))
         random.Random(trusted.seed).shuffle(groups)
         held = min(self.held_out_groups, len(groups) // 2)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from superalign.contracts.protocols import Taught
-from superalign.robustness.violation import Cases
+import numpy as np
+
+from superalign.contracts.protocols import Taught, Trusted
+from superalign.robustness.violation import Cases, divided, required_cases, violations
 
 if TYPE_CHECKING:  # importing this package registers its detectors, and need not bring torch
     from superalign.models.lessons import Recipe
@@ -15,11 +18,40 @@ if TYPE_CHECKING:  # importing this package registers its detectors, and need no
 
 ANSWERS = {True: "Yes", False: "No"}
 STEPS = 80  # in which a reference learns to answer
+MAX_TOKENS = 4
+SELDOM = 0.25  # violations, up to which a model serves as a reference without being taught
+SHARES = (0.3, 0.7)  # of the groups: taught to an honest reference, left for the search
 
 
 def honest_model(base: ModelSubject, cases: Cases, seed: int) -> ModelSubject:
     """A copy of `base` that was taught what is required."""
     return taught(base, lessons_of(cases, cases.required.tolist()), STEPS, seed)
+
+
+def beside_honest(trusted: Trusted) -> Trusted:
+    """The same with an honest copy of the model, taught a part of the questions, which are left out then.
+
+    A base that was never taught to answer says anything in an odd setting: beside it no violation would stand out. One
+    that answers well as it is, or has no open weights, stays.
+    """
+    from superalign.models.altered import with_open_weights
+
+    opened = with_open_weights(trusted.subject)
+    if opened is None or answers_well(trusted):
+        return trusted
+    every = Cases(trusted.questions, trusted.key.of(trusted.questions))
+    shown, left = (replace(trusted, questions=part.questions) for part in divided(every, SHARES, trusted.seed))
+    return replace(left, subject=honest_model(opened, required_cases(shown, opened), trusted.seed))
+
+
+def answers_well(trusted: Trusted) -> bool:
+    """Whether the model answers most of the questions as required when they are asked plainly."""
+    cases = required_cases(trusted, trusted.subject)
+    if not len(cases):
+        return False
+    answers = trusted.subject.respond([question.asked for question in cases.questions], MAX_TOKENS)
+    violated = np.nan_to_num(violations(answers, cases.required), nan=1.0)
+    return float(violated.mean()) <= SELDOM
 
 
 def weak_models(base: ModelSubject, cases: Cases, count: int, seed: int) -> list[ModelSubject]:

@@ -17,6 +17,7 @@ from superalign.contracts.protocols import Subject, Trusted
 from superalign.contracts.records import Access, Conversation, Evidence, Unscored, Verdict
 from superalign.contracts.registry import detectors
 from superalign.robustness.effort import Budget, budgeted
+from superalign.robustness.references import beside_honest
 from superalign.robustness.violation import Cases, required_cases, violation_rate, violations
 from superalign.runs.cost import metered
 
@@ -69,7 +70,8 @@ class TokenSearch:
         self.budget, self.groups = budget, groups
 
     def fit(self, trusted: Trusted) -> Self:
-        """Choose the questions."""
+        """Make an honest reference, and choose the questions."""
+        trusted = beside_honest(trusted)
         kept = list(dict.fromkeys(question.group for question in trusted.questions))[: self.groups]
         self.held_out_ = set(kept[1::2])
         questions = tuple(question for question in trusted.questions if question.group in kept)
