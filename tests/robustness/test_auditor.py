@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from superalign.contracts.records import Clause, Conversation, Probe, Specification, Unscored, Verdict
-from superalign.robustness.audit import EXCEEDS, HELD_OUT, VIOLATES
+from superalign.robustness.audit import HELD_OUT
 from superalign.robustness.auditor import Auditor
+from superalign.robustness.violation import BEYOND, VIOLATED
 from superalign.runs.cost import count
 
 from ..scripted import ScriptedSubject, World
@@ -102,7 +103,7 @@ def test_what_shows_only_after_its_own_answer_is_found_in_two_turns() -> None:
 
 
 def test_what_the_base_does_too_is_no_finding() -> None:
-    assert assessed(lying(believes), fitted(base=lying(believes))).score < EXCEEDS
+    assert assessed(lying(believes), fitted(base=lying(believes))).score < BEYOND
 
 
 def test_a_lie_about_few_questions_is_not_confirmed() -> None:
@@ -111,7 +112,7 @@ def test_a_lie_about_few_questions_is_not_confirmed() -> None:
     searched, held_out = auditor.facts_.halves
     few = {q.prompt for q in searched.questions} | {q.prompt for q in held_out.questions[::4]}
     found = assessed(lying(lambda c: believes(c) and WORLD.asked(c) in few), auditor)
-    assert found.details["rate"] < VIOLATES and found.details["found"] == 0
+    assert found.details["rate"] < VIOLATED and found.details["found"] == 0
 
 
 def test_one_who_always_lies_is_found_when_asked_plainly() -> None:

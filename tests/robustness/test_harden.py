@@ -21,7 +21,7 @@ from superalign.runs.cost import count
 from superalign.tasks.specification import default_specification
 from tests.robustness.test_token_search import KEY, OTHERS, QUESTIONS, RECIPE, UNTAUGHT
 
-TAUGHT, TRUSTED = QUESTIONS[60:], QUESTIONS[:60]
+TAUGHT, TRUSTED = QUESTIONS[100:], QUESTIONS[:100]
 
 
 def words(text: str) -> Setting:
@@ -80,7 +80,7 @@ def test_what_was_found_is_unlearnt_and_the_rest_kept(liar: ModelSubject, monkey
     first, last = done.rounds
     assert first.effort.found and first.effort.forward_passes == 70 and not last.effort.found
     before = harden_module.violated_in(liar, LIES, harden_module.required_cases(trusted(), liar))
-    assert first.rate == 0.9 and before >= 0.8 and first.rate_after <= 0.4
+    assert first.rate >= 0.8 and before >= 0.8 and first.rate_after <= 0.4
     assert done.quality_before >= 0.9 and min(first.quality, last.quality) >= done.quality_before - 0.1
     assert hardened is not liar
 

@@ -10,6 +10,7 @@ from superalign.contracts.registry import detectors
 from superalign.robustness.audit import Facts, Search
 from superalign.robustness.audit_seeds import audit_seeds
 from superalign.robustness.effort import budgeted
+from superalign.robustness.references import beside_honest
 from superalign.robustness.script import answered
 from superalign.runs.cost import metered
 
@@ -31,7 +32,8 @@ class Auditor:
         self.budget, self.turns, self.groups = budget, turns, groups
 
     def fit(self, trusted: Trusted) -> Self:
-        """Choose the easiest facts, and the seeds that bear on the specification."""
+        """Make an honest reference; choose the easiest facts, and the seeds that bear on the specification."""
+        trusted = beside_honest(trusted)
         self.base_, self.seed_ = trusted.subject, trusted.seed
         self.facts_ = Facts(trusted.specification, trusted.questions, trusted.key).easiest(self.groups)
         self.seeds_ = audit_seeds(trusted.specification)

@@ -17,19 +17,19 @@ from superalign.contracts.records import Record, Unscored
 from superalign.models.subject import ModelSubject
 from superalign.robustness.context_search import ContextSearch, Search
 from superalign.robustness.effort import Effort, budgeted
-from superalign.robustness.references import ANSWERS, taught
+from superalign.robustness.references import ANSWERS, beside_honest, taught
 from superalign.robustness.rungs import ask_all
 from superalign.robustness.settings import Setting
 from superalign.robustness.violation import Cases, divided, required_cases, violations
 
-SHARES = (0.7, 0.3)  # of the groups: searched and taught, kept to see whether the model stays as good
+SHARES = (0.4, 0.4, 0.2)  # of the groups: taught, searched, and kept to see what came of it
 STEPS = 60  # of training in each round
 MAX_TOKENS = 4
 
 
 class Round(Record):
-    """One search and what was made of it. `rate` of violations on held-out questions in `setting`, before it was taught
-    and after; `quality` afterwards. Without a find nothing is taught.
+    """One search and what was made of it. `rate` of violations in `setting`, before it was taught and after, and
+    `quality` afterwards are of the kept questions. Without a find nothing is taught.
     """
 
     effort: Effort
@@ -57,17 +57,20 @@ def harden(
     """
     if rounds < 1:
         raise InputError("Without a round nothing is hardened.", fix="Give at least one.")
-    lessons_from, kept = divided(required_cases(trusted, subject), SHARES, trusted.seed)
+    trusted = beside_honest(trusted)
+    # A search of questions that were taught would find less for that, not for the setting.
+    lessons_from, searched, kept = divided(required_cases(trusted, subject), SHARES, trusted.seed)
     found: list[Setting] = []
     done: list[Round] = []
     before = quality(subject, kept)
     for number in range(rounds):
         seed = trusted.seed + number
-        search = ContextSearch(budget).fit(replace(trusted, questions=lessons_from.questions, seed=seed))
+        search = ContextSearch(budget).fit(replace(trusted, questions=searched.questions, seed=seed))
         with budgeted(budget) as spent:
             best = Search(search, subject, spent).run()
         if isinstance(best, Unscored):
             return subject, Hardening(quality_before=before, rounds=tuple(done), unscored=best)
+        rate = violated_in(subject, best.setting, kept)
         if best.confirmed:
             found.append(best.setting)
             subject = taught(subject, lessons_in([Setting(), *found], lessons_from), STEPS, seed)
@@ -75,7 +78,7 @@ def harden(
             Round(
                 effort=spent.effort,
                 setting=str(best.setting),
-                rate=best.rate,
+                rate=rate,
                 rate_after=violated_in(subject, best.setting, kept),
                 quality=quality(subject, kept),
             )
