@@ -1,6 +1,6 @@
 # `make quickstart` and `make test` both work from a bare clone. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help setup quickstart smoke test format reference
+.PHONY: help setup quickstart smoke test garak format reference
 
 # The first of these that is there, runs and is new enough. The pins were found on 3.11.
 PYTHON ?= $(or $(shell for python in python3.11 python3 python3.12 python3.13; do \
@@ -35,6 +35,13 @@ test: setup  ## Lint, types, import rules, generated reference, tests
 	@$(BIN)/python scripts/reference.py --check
 	@echo "== Tests"
 	@$(BIN)/pytest -n 2
+
+# Its pins conflict with ours, and pip takes half an hour to find out which of its packages live together: uv seconds.
+garak: setup  ## Test superalign serve against garak, in a Python of its own (2 GB)
+	@$(BIN)/python -m venv .venv-garak
+	@.venv-garak/bin/python -m pip install -qq --disable-pip-version-check uv $$(grep '^torch==' constraints.txt)
+	@.venv-garak/bin/uv pip install --quiet --python .venv-garak/bin/python garak==0.17.1 $$(grep '^torch==' constraints.txt)
+	@GARAK_PYTHON=$(CURDIR)/.venv-garak/bin/python $(BIN)/pytest tests/web/test_garak.py
 
 format:  ## Format the code
 	@$(BIN)/ruff check --fix

@@ -1,6 +1,4 @@
-"""garak against `superalign serve`. Its pins conflict with ours, so it needs a Python of its own:
-
-GARAK_PYTHON=.../bin/python pytest tests/web/test_garak.py
+"""garak against `superalign serve`. Its pins conflict with ours, so it needs a Python of its own, which `make garak` makes.
 """
 
 from __future__ import annotations
