@@ -1,5 +1,4 @@
-"""garak against `superalign serve`. Its pins conflict with ours, so it needs a Python of its own, which `make garak` makes.
-"""
+"""garak against `superalign serve`. Its pins conflict with ours: `make garak` makes a Python of its own for it."""
 
 from __future__ import annotations
 
