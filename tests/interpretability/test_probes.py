@@ -7,6 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, cross_val_predict
 
+from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import AnswerKey
 from superalign.contracts.records import Question
 from superalign.interpretability.layer_curve import layer_curve
@@ -101,5 +102,5 @@ def test_curve_shows_from_which_layer_the_truth_is_read() -> None:
 
 def test_one_answer_only_is_refused_rather_than_scored() -> None:
     key = AnswerKey(truth={question.id: True for question in WORLD.questions})
-    with pytest.raises(ValueError, match="class"):
+    with pytest.raises(InputError, match="class"):
         probe_auroc(np.zeros((len(TRUTH), 2)), key.of(WORLD.questions), GROUPS)
