@@ -152,3 +152,6 @@ def test_too_little_to_choose_by_is_refused() -> None:
     read, truth, groups = blank(0)
     with pytest.raises(InputError, match="one class"):
         select(read, np.ones_like(truth)[None], groups)
+    alternating = np.arange(len(truth)) // 2 % 2 == 0  # five groups, each of one class, each a fold
+    with pytest.raises(InputError, match="Each fold"):
+        select(read[:10], alternating[None, :10], groups[:10])

@@ -33,7 +33,7 @@ class Pairs:
 
     def read(self, method: Method, **arguments: object) -> module.UnsupervisedReading:
         features = {"distractor": self.distractor}
-        return read_unsupervised(
+        found = read_unsupervised(
             method,
             self.yes,
             self.no,
@@ -42,6 +42,8 @@ class Pairs:
             features=features,
             **arguments,  # type: ignore[arg-type]
         )
+        assert isinstance(found, module.UnsupervisedReading), found
+        return found
 
 
 @each_method
@@ -102,6 +104,22 @@ def test_labels_that_are_not_given_do_not_matter(method: Method) -> None:
     before = pairs.read(method)
     pairs.truth = np.random.default_rng(1).permutation(pairs.truth)
     assert pairs.read(method).finds["distractor"] == before.finds["distractor"]
+
+
+@each_method
+def test_pairs_that_differ_alike_are_unscored(method: Method) -> None:
+    """As at layer 0, where the answer position holds the same token in all of them."""
+    pairs = Pairs(truth=1, distractor=0)
+    same = np.ones_like(pairs.yes)
+    found = read_unsupervised(method, same, 2 * same, pairs.truth, pairs.groups)
+    assert isinstance(found, module.Unscored)
+
+
+@each_method
+def test_pairs_that_differ_in_one_group_only_break_nothing(method: Method) -> None:
+    pairs = Pairs(truth=1, distractor=0)
+    pairs.yes[2:], pairs.no[2:] = pairs.yes[0], pairs.no[0]
+    assert pairs.read(method).auroc.value == pytest.approx(0.5, abs=0.1)
 
 
 def test_the_slope_of_ccs_is_its_loss_s(monkeypatch: pytest.MonkeyPatch) -> None:

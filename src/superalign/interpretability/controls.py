@@ -25,6 +25,7 @@ from superalign.tasks.splits import by_group
 
 RESAMPLES = 1000
 DIRECTIONS = 100
+BASE = "base model"
 
 Features = Float[np.ndarray, "questions layers width"]
 
@@ -79,28 +80,32 @@ def probe_reading(
             where="probe",
             fix="Give activations [questions, layers, width].",
         )
+    if shuffles < 1 or not np.isfinite(read).all():
+        raise InputError(
+            "Some activations are not finite, or no labels are to be shuffled.",
+            where="probe",
+            fix="Leave those questions out; shuffle 19 times at least.",
+        )
     rng = np.random.default_rng(seed)
     fold_of, weights = folds_of(truth, groups), group_weights(groups, RESAMPLES, rng)
+    directions = rng.standard_normal((read.shape[2], DIRECTIONS))
     shuffled, shuffling = null_labellings(truth, groups, shuffles, seed)
     found = select(read, np.concatenate([truth[None], shuffled]), groups)
-    of_base = base if isinstance(base, Unscored) else select(base, truth[None], groups)
-    directions = rng.standard_normal((read.shape[2], DIRECTIONS))
     best = found.by_layer_auroc.max(1)
+    beside = {
+        name: features if isinstance(features, Unscored) else select(features, truth[None], groups)
+        for name, features in (controls | {BASE: base}).items()
+    }
 
-    def interval(scores: Float[np.ndarray, "questions"]) -> Interval:
-        return interval_within(scores, truth, fold_of, weights)
-
-    def control(name: str, features: Features | Unscored | Selected) -> Control:
-        if isinstance(features, Unscored):
-            return Control(name=name, auroc=features, ahead=features)
-        scores = (features if isinstance(features, Selected) else select(features, truth[None], groups)).nested[0]
-        ahead = _ahead(found.nested[0], scores, truth, fold_of, weights)
-        return Control(name=name, auroc=interval(scores), ahead=ahead)
+    def interval(other: Selected | Unscored, layer: int | None = None) -> Interval | Unscored:
+        if isinstance(other, Unscored):
+            return other
+        return interval_within(other.nested[0] if layer is None else other.by_layer[0, layer], truth, fold_of, weights)
 
     return ProbeReading(
         questions=len(truth),
         groups=len(set(groups)),
-        auroc=interval(found.nested[0]),
+        auroc=interval_within(found.nested[0], truth, fold_of, weights),
         p_value=p_value(found.nested_auroc[0], found.nested_auroc[1:]),
         shuffled=Chance.of(found.nested_auroc[1:]),
         shuffling=shuffling,
@@ -112,14 +117,14 @@ def probe_reading(
             shuffled=Chance.of(best[1:]),
         ),
         controls=tuple(
-            control(name, features)
-            for name, features in (controls | {"base model": of_base}).items()  # type: ignore[operator]
+            Control(name=name, auroc=interval(other), ahead=_ahead(found.nested[0], other, truth, fold_of, weights))
+            for name, other in beside.items()
         ),
         layers=tuple(
             LayerReading(
                 layer=layer,
-                auroc=interval(found.by_layer[0, place]),
-                base=of_base if isinstance(of_base, Unscored) else interval(of_base.by_layer[0, place]),
+                auroc=interval_within(found.by_layer[0, place], truth, fold_of, weights),
+                base=interval(beside[BASE], place),
                 random_directions=_random_directions(read[:, place], truth, fold_of, directions),
                 p_value=p_value(found.by_layer_auroc[0, place], best[1:]),
             )
@@ -165,15 +170,17 @@ def _base_read(subject: Subject, asked: Sequence[Conversation], layers: Sequence
 
 def _ahead(
     scores: Float[np.ndarray, "questions"],
-    others: Float[np.ndarray, "questions"],
+    others: Selected | Unscored,
     truth: Bool[np.ndarray, "questions"],
     fold_of: Int[np.ndarray, "questions"],
     weights: Float[np.ndarray, "resamples questions"],
-) -> Interval:
+) -> Interval | Unscored:
     """By how much the AUROC of `scores` is above that of `others`, both in the same resamples."""
-    metric = within_folds(fold_of)
-    value = point(metric, scores, truth) - point(metric, others, truth)
-    return percentile_interval(value, metric(scores, truth, weights) - metric(others, truth, weights))
+    if isinstance(others, Unscored):
+        return others
+    metric, theirs = within_folds(fold_of), others.nested[0]
+    value = point(metric, scores, truth) - point(metric, theirs, truth)
+    return percentile_interval(value, metric(scores, truth, weights) - metric(theirs, truth, weights))
 
 
 def _random_directions(

@@ -49,6 +49,14 @@ def folds_of(
     return fold_of
 
 
+def check_comparable(truth: Bool[np.ndarray, "questions"], fold_of: Int[np.ndarray, "questions"]) -> None:
+    """InputError unless AUROC within folds is defined: some fold has both answers."""
+    if not any(len(np.unique(truth[fold_of == fold])) > 1 for fold in np.unique(fold_of)):
+        raise InputError(
+            "Each fold has answers of one class only.", where="probe", fix="Give groups with both answers, or more."
+        )
+
+
 def within_folds(fold_of: Int[np.ndarray, "questions"]) -> Metric:
     """AUROC over the pairs of questions that one probe scored: those of a fold.
 

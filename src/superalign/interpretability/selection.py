@@ -16,9 +16,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import rankdata
 
-from superalign.contracts.errors import InputError
 from superalign.interpretability.estimators import ridge_logits
-from superalign.interpretability.probes import FOLDS, folds_of, shuffled_within_groups
+from superalign.interpretability.probes import FOLDS, check_comparable, folds_of, shuffled_within_groups
 from superalign.interpretability.readings import Shuffling
 
 STRENGTHS = tuple(np.logspace(-5, 0, 6).tolist())  # from nearly the mean difference to nearly the discriminant
@@ -45,9 +44,10 @@ def select(
     """Choose and score a probe for each labelling, of which the first is the true one. Ties go to the lower layer and
     the stronger regularization.
 
-    InputError where the first labelling leaves a fold nothing to learn from or all folds nothing to be scored on.
+    InputError where the first labelling leaves a fold nothing to learn from, or all folds nothing to compare.
     """
     fold_of = folds_of(labellings[0], groups)
+    check_comparable(labellings[0], fold_of)
     inner_of = [_inner(labellings[0], groups, fold_of != fold) for fold in range(FOLDS)]
     layers = read.shape[1]
     by_layer = np.empty((len(labellings), layers, len(fold_of)), np.float32)
@@ -113,12 +113,9 @@ def p_value(observed: float, null: Float[np.ndarray, "draws"]) -> float:
 def _inner(
     truth: Bool[np.ndarray, "examples"], groups: Sequence[str], train: Bool[np.ndarray, "examples"]
 ) -> Int[np.ndarray, "train"]:
-    """Inner folds of a training set. InputError where nothing could be chosen in them."""
+    """Inner folds of a training set."""
     inner = folds_of(truth[train], [group for group, kept in zip(groups, train, strict=True) if kept], INNER_FOLDS)
-    if all(len(set(truth[train][inner == fold].tolist())) == 1 for fold in range(INNER_FOLDS)):
-        raise InputError(
-            "Each fold has answers of one class only.", where="probe", fix="Give groups with both answers, or more."
-        )
+    check_comparable(truth[train], inner)
     return inner
 
 

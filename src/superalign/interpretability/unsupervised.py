@@ -21,8 +21,9 @@ from sklearn.preprocessing import StandardScaler
 
 from superalign.contracts.errors import InputError, UnknownName
 from superalign.contracts.protocols import Subject
-from superalign.contracts.records import Message, Question
-from superalign.interpretability.probes import folds_of, interval_within
+from superalign.contracts.records import Message, Question, Unscored
+from superalign.interpretability.estimators import FLOOR
+from superalign.interpretability.probes import check_comparable, folds_of, interval_within
 from superalign.interpretability.readings import Chance, UnsupervisedReading
 from superalign.interpretability.selection import auroc_within
 from superalign.tasks.metrics import group_weights
@@ -60,19 +61,22 @@ def read_unsupervised(
     labelled: Sequence[int] = (),
     features: Mapping[str, Bool[np.ndarray, "pairs"]] | None = None,
     seed: int = 0,
-) -> UnsupervisedReading:
+) -> UnsupervisedReading | Unscored:
     """How well what `method` finds in pairs of other groups tells the truth (`True`: yes is right).
 
     `truth` is for scoring, and fixes the sign only at the places that `labelled` names, which are not scored. Other
     `features` of the questions may be given, such as which template it is: how well these are told is the way to see
-    that something else was found. InputError when shapes, values or labels don't do.
+    that something else was found. Unscored where all pairs differ alike. InputError when shapes, values or labels don't
+    do.
     """
     _check(method, yes, no, truth, groups, labelled)
-    rng = np.random.default_rng(seed)
-    fold_of = folds_of(truth, groups)
-    scores, agreement = _out_of_fold(method, yes, no, fold_of, rng)
+    rng, fold_of = np.random.default_rng(seed), folds_of(truth, groups)
     scored = np.ones(len(truth), dtype=bool)
     scored[list(labelled)] = False
+    check_comparable(truth[scored], fold_of[scored])
+    if not np.ptp(yes - no, axis=0).any():
+        return Unscored(reason="all pairs differ alike: there is nothing to find")
+    scores, agreement = _out_of_fold(method, yes, no, fold_of, rng)
 
     def aurocs(scores: Float[np.ndarray, "sets pairs"], labels: Bool[np.ndarray, "pairs"]) -> np.ndarray:
         return auroc_within(scores[:, None, scored], labels[None, scored], fold_of[scored])[:, 0]
@@ -118,7 +122,8 @@ def _out_of_fold(
         if not len(first):
             first = found
         else:
-            alike.append(float(np.corrcoef(first, found)[0, 1]))
+            constant = found.std() == 0 or first.std() == 0
+            alike.append(0.0 if constant else float(np.corrcoef(first, found)[0, 1]))
         scores[test] = found[test] if not alike or alike[-1] >= 0 else -found[test]
     return scores, float(np.abs(alike).mean())
 
@@ -163,6 +168,7 @@ def relative_contrast(yes: Side, no: Side, rng: np.random.Generator) -> Scorer:
     """
     difference, total = yes - no, yes + no
     inconsistency, _ = ledoit_wolf(total, assume_centered=True)
+    inconsistency[np.diag_indices_from(inconsistency)] += FLOOR
     last = yes.shape[1] - 1
     _, vectors = eigh(difference.T @ difference / len(yes), inconsistency, subset_by_index=[last, last])
     return lambda yes, no: (yes - no) @ vectors[:, 0]
