@@ -107,6 +107,20 @@ def test_a_task_that_gives_itself_away_is_seen_by_the_text() -> None:
         assert interval(named(found, name).ahead).low <= 0, name
 
 
+def test_to_be_ahead_of_what_is_below_chance_is_no_merit() -> None:
+    """Each word is right once and wrong once, so that what is learnt of it is the opposite of what is asked."""
+    questions = tuple(
+        Question(id=f"{i}", prompt=f"Is it word{(i + i % 2) // 2 % 40}?", level=0, group=str(i // 2)) for i in range(80)
+    )
+    key = AnswerKey(truth={question.id: i % 2 == 0 for i, question in enumerate(questions)})
+    subject = ScriptedSubject(lambda _: 0.0)
+    found = controlled_reading(subject, questions, key, layers=[1], shuffles=3)
+    assert isinstance(found, ProbeReading)
+    words = named(found, "bag of words")
+    assert interval(words.auroc).value < 0.35
+    assert interval(words.ahead).value == pytest.approx(found.auroc.value - 0.5)
+
+
 def test_what_can_not_be_seen_is_unscored() -> None:
     found = reading(ScriptedSubject(WORLD.honest, WORLD.knowing()))
     for name, reason in (("base model", "no base"), ("input embeddings", "weights")):

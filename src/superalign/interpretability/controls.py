@@ -175,12 +175,14 @@ def _ahead(
     fold_of: Int[np.ndarray, "questions"],
     weights: Float[np.ndarray, "resamples questions"],
 ) -> Interval | Unscored:
-    """By how much the AUROC of `scores` is above that of `others`, both in the same resamples."""
+    """By how much the AUROC of `scores` is above that of `others`, or above 0.5 where theirs is below, both in the same
+    resamples: to be ahead of what is below chance is no merit.
+    """
     if isinstance(others, Unscored):
         return others
     metric, theirs = within_folds(fold_of), others.nested[0]
-    value = point(metric, scores, truth) - point(metric, theirs, truth)
-    return percentile_interval(value, metric(scores, truth, weights) - metric(theirs, truth, weights))
+    value = point(metric, scores, truth) - max(0.5, point(metric, theirs, truth))
+    return percentile_interval(value, metric(scores, truth, weights) - np.maximum(0.5, metric(theirs, truth, weights)))
 
 
 def _random_directions(

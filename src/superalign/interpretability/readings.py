@@ -40,7 +40,9 @@ class Control(Record):
 
     name: str
     auroc: Interval | Unscored
-    ahead: Interval | Unscored = Field(description="The probe's AUROC minus this one's, on the same questions.")
+    ahead: Interval | Unscored = Field(
+        description="The probe's AUROC minus this one's, or minus 0.5 where this one's is lower."
+    )
 
 
 class Choice(Record):
