@@ -83,10 +83,9 @@ def read_unsupervised(
 
     def upright(scores: Float[np.ndarray, "sets pairs"]) -> Float[np.ndarray, "sets pairs"]:
         """With the sign that the labelled pairs say, or the better one."""
-        if not len(labelled):
-            return np.where(aurocs(scores, truth) < 0.5, -1, 1)[:, None] * scores
         known, told = scores[:, list(labelled)], truth[list(labelled)]
-        return np.where(known[:, told].mean(1) < known[:, ~told].mean(1), -1, 1)[:, None] * scores
+        turned = known[:, told].mean(1) < known[:, ~told].mean(1) if len(labelled) else aurocs(scores, truth) < 0.5
+        return np.asarray(np.where(turned[:, None], -scores, scores))
 
     blind = _random_directions(yes, no, fold_of, rng)
     kept = [group for group, own in zip(groups, scored, strict=True) if own]
