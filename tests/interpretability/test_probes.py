@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
+from sklearn.preprocessing import StandardScaler
 
+from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import AnswerKey
 from superalign.contracts.records import Question
+from superalign.interpretability.estimators import MeanDifferenceProbe
 from superalign.interpretability.layer_curve import layer_curve
 from superalign.interpretability.probes import out_of_fold, probe_auroc, shuffled_within_groups, text_baselines
 from superalign.tasks.metrics import auroc, point
@@ -42,6 +45,20 @@ def test_a_group_is_scored_as_if_its_answers_were_unknown() -> None:
     before, after = out_of_fold(features, TRUTH, GROUPS), out_of_fold(features, changed, GROUPS)
     assert (before[own] == after[own]).all()
     assert not np.allclose(before[~own], after[~own])
+
+
+def test_unless_told_otherwise_the_probe_is_strongly_regularized_logistic_regression() -> None:
+    """To the last bit: what `knowledge` scores hangs on it."""
+    features = (np.random.default_rng(5).standard_normal((len(TRUTH), 8)) + TRUTH[:, None]).astype(np.float32)
+    expected = np.zeros(len(TRUTH))
+    for train, test in GroupKFold(5).split(features, TRUTH, GROUPS):
+        scaler = StandardScaler().fit(features[train])
+        fitted = LogisticRegression(C=1e-3, max_iter=500).fit(scaler.transform(features[train]), TRUTH[train])
+        direction = fitted.coef_[0] / scaler.scale_
+        expected[test] = features[test] @ direction + float(fitted.intercept_[0] - direction @ scaler.mean_)
+    assert (out_of_fold(features, TRUTH, GROUPS) == expected).all()
+    other = out_of_fold(features, TRUTH, GROUPS, MeanDifferenceProbe())
+    assert np.corrcoef(other, expected)[0, 1] > 0.9 and (other != expected).all()
 
 
 def test_reads_what_is_there_and_nothing_else() -> None:
@@ -101,5 +118,5 @@ def test_curve_shows_from_which_layer_the_truth_is_read() -> None:
 
 def test_one_answer_only_is_refused_rather_than_scored() -> None:
     key = AnswerKey(truth={question.id: True for question in WORLD.questions})
-    with pytest.raises(ValueError, match="class"):
+    with pytest.raises(InputError, match="class"):
         probe_auroc(np.zeros((len(TRUTH), 2)), key.of(WORLD.questions), GROUPS)

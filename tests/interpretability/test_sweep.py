@@ -16,8 +16,9 @@ from sklearn.preprocessing import StandardScaler
 
 from superalign.contracts.errors import InputError
 from superalign.interpretability import sweep as module
-from superalign.interpretability.probes import FOLDS
-from superalign.interpretability.sweep import sweep
+from superalign.interpretability.estimators import DiscriminantProbe, MeanDifferenceProbe, RidgeProbe
+from superalign.interpretability.probes import FOLDS, out_of_fold
+from superalign.interpretability.sweep import KINDS, sweep
 from superalign.tasks.metrics import auroc, point
 
 STRENGTHS = (1e-3, 0.05, 1.0)
@@ -56,9 +57,9 @@ def test_every_probe_is_scikit_learns(seed: int, width: int) -> None:
     for layer in range(2):
         for place, strength in enumerate(STRENGTHS):
             theirs = by_scikit_learn(activations[:, layer], truth, groups, strength)
-            assert_same_scores(found.logistic[layer, place], theirs, within=0.05)
+            assert_same_scores(found["logistic"].scores[layer, place], theirs, within=0.05)
             reached = point(auroc, theirs, truth)
-            assert found.logistic_auroc[layer, place] == pytest.approx(reached, abs=0.005)
+            assert found["logistic"].auroc[layer, place] == pytest.approx(reached, abs=0.005)
 
 
 def test_it_is_the_same_minimum_however_closely_one_looks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +68,7 @@ def test_it_is_the_same_minimum_however_closely_one_looks(monkeypatch: pytest.Mo
     found = sweep(activations, truth, groups, STRENGTHS)
     for place, strength in enumerate(STRENGTHS):
         theirs = by_scikit_learn(activations[:, 1], truth, groups, strength)
-        assert_same_scores(found.logistic[1, place], theirs, within=1e-3)
+        assert_same_scores(found["logistic"].scores[1, place], theirs, within=1e-3)
 
 
 def test_mean_difference_is_what_its_name_says() -> None:
@@ -79,8 +80,31 @@ def test_mean_difference_is_what_its_name_says() -> None:
         true, false = known[truth[train]].mean(0), known[~truth[train]].mean(0)
         scores[test] = (scaler.transform(features[test]) - (true + false) / 2) @ (true - false)
     found = sweep(activations, truth, groups, STRENGTHS)
-    assert found.mean_difference[0] == pytest.approx(scores, rel=1e-3, abs=1e-3)
-    assert found.mean_difference_auroc[0] == pytest.approx(point(auroc, scores, truth), abs=1e-3)
+    assert found["mean-difference"].scores[0, 0] == pytest.approx(scores, rel=1e-3, abs=1e-3)
+    assert found["mean-difference"].auroc[0, 0] == pytest.approx(point(auroc, scores, truth), abs=1e-3)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 40))
+@settings(max_examples=5, deadline=None)
+def test_closed_forms_are_the_estimators(seed: int, width: int) -> None:
+    activations, truth, groups = example(seed, width=width)
+    found = sweep(activations, truth, groups, STRENGTHS, ("mean-difference", "discriminant", "ridge"))
+    for layer in range(2):
+        read = activations[:, layer].astype(np.float64)
+        for kind, probe in (("mean-difference", MeanDifferenceProbe()), ("discriminant", DiscriminantProbe())):
+            expected = out_of_fold(read, truth, groups, probe)
+            assert_same_scores(found[kind].scores[layer, 0], expected, within=1e-3)
+        for place, strength in enumerate(STRENGTHS):
+            expected = out_of_fold(read, truth, groups, RidgeProbe(strength))
+            assert_same_scores(found["ridge"].scores[layer, place], expected, within=1e-3)
+
+
+def test_positions_can_be_folded_into_the_layers() -> None:
+    activations, truth, groups = example(6, layers=6)
+    read = activations.reshape(len(truth), 2, 3, -1)
+    folded = sweep(read.reshape(len(truth), 6, -1), truth, groups, STRENGTHS, ("ridge",))["ridge"].auroc
+    alone = sweep(read[:, 1], truth, groups, STRENGTHS, ("ridge",))["ridge"].auroc
+    assert folded.reshape(2, 3, -1)[1] == pytest.approx(alone, abs=1e-6)
 
 
 @given(st.integers(0, 10**6))
@@ -90,8 +114,8 @@ def test_a_group_is_scored_as_if_its_answers_were_unknown(seed: int) -> None:
     own = np.array(groups) == groups[0]
     changed = np.where(own, ~truth, truth)
     before, after = (sweep(activations, labels, groups, STRENGTHS) for labels in (truth, changed))
-    for kind in ("logistic", "mean_difference"):
-        first, second = getattr(before, kind), getattr(after, kind)
+    for kind in KINDS:
+        first, second = before[kind].scores, after[kind].scores
         assert second[..., own] == pytest.approx(first[..., own], rel=1e-4, abs=1e-4)
         assert not np.allclose(second[..., ~own], first[..., ~own], rtol=1e-3, atol=1e-3)
 
@@ -103,15 +127,17 @@ def test_the_order_of_examples_does_not_matter(seed: int) -> None:
     order = np.random.default_rng(seed).permutation(len(truth))
     found = sweep(activations, truth, groups, STRENGTHS)
     other = sweep(activations[order], truth[order], [groups[place] for place in order], STRENGTHS)
-    assert_same_scores(other.logistic, found.logistic[..., order], within=0.01)
-    assert other.mean_difference == pytest.approx(found.mean_difference[..., order], rel=1e-3, abs=1e-3)
+    for kind in KINDS:
+        assert_same_scores(other[kind].scores, found[kind].scores[..., order], within=0.01)
 
 
 def test_layers_and_strengths_do_not_touch_each_other() -> None:
     activations, truth, groups = example(5)
     found = sweep(activations, truth, groups, STRENGTHS)
     alone = sweep(activations[:, 1:], truth, groups, STRENGTHS[1:2])
-    assert_same_scores(alone.logistic[0, 0], found.logistic[1, 1], within=1e-3)
+    for kind in KINDS:
+        place = min(1, found[kind].scores.shape[1] - 1)
+        assert_same_scores(alone[kind].scores[0, 0], found[kind].scores[1, place], within=1e-3)
 
 
 def test_separable_truth() -> None:
@@ -120,7 +146,8 @@ def test_separable_truth() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         found = sweep(activations, truth, groups, (1e-3, 1.0, 1e4))
-    assert (found.logistic_auroc > 0.99).all() and np.isfinite(found.logistic).all()
+    for kind in KINDS:
+        assert (found[kind].auroc > 0.99).all() and np.isfinite(found[kind].scores).all(), kind
 
 
 def test_features_that_do_not_vary_tell_nothing_and_break_nothing() -> None:
@@ -130,19 +157,20 @@ def test_features_that_do_not_vary_tell_nothing_and_break_nothing() -> None:
     constant = np.full((len(truth), 1, 1), 1e5, np.float32)
     rare = np.where(np.array(groups) == groups[0], 1e3, 7).astype(np.float32)[:, None, None]
     padded = sweep(np.concatenate([activations, constant], 2), truth, groups, STRENGTHS)
-    assert_same_scores(padded.logistic, plain.logistic, within=0.01)
+    for kind in ("logistic", "mean-difference", "ridge"):  # what the discriminant is shrunk to hangs on the width
+        assert_same_scores(padded[kind].scores, plain[kind].scores, within=0.01)
     features = np.concatenate([activations, rare], 2)
     found = sweep(features, truth, groups, STRENGTHS)
     theirs = by_scikit_learn(features[:, 0], truth, groups, 0.05)
     elsewhere = np.array(groups) != groups[0]  # there, float32 differs from float64 in what it makes of a constant
-    assert_same_scores(found.logistic[0, 1][elsewhere], theirs[elsewhere], within=0.05)
-    assert np.isfinite(found.logistic).all()
+    assert_same_scores(found["logistic"].scores[0, 1][elsewhere], theirs[elsewhere], within=0.05)
+    assert all(np.isfinite(found[kind].scores).all() for kind in KINDS)
 
 
 def test_nothing_at_all_varies() -> None:
     _, truth, groups = example(10)
     found = sweep(np.ones((len(truth), 1, 3), np.float32), truth, groups, STRENGTHS)
-    assert np.isfinite(found.logistic).all() and np.isfinite(found.mean_difference).all()
+    assert all(np.isfinite(found[kind].scores).all() for kind in KINDS)
 
 
 def test_says_when_it_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +178,7 @@ def test_says_when_it_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
     activations, truth, groups = example(11)
     with pytest.warns(ConvergenceWarning, match="not converged"):
         found = sweep(activations, truth, groups, STRENGTHS)
-    assert found.logistic_auroc.min() > 0.5  # as far as it came
+    assert found["logistic"].auroc.min() > 0.5  # as far as it came
 
 
 def test_what_it_is_given_is_left_as_it_was() -> None:
@@ -170,6 +198,7 @@ def test_what_it_is_given_is_left_as_it_was() -> None:
         (lambda a, t, g: (np.where(a == a.max(), np.nan, a), t, g, STRENGTHS), "not finite"),
         (lambda a, t, g: (a, t, ["one"] * len(t), STRENGTHS), "1 groups"),
         (lambda a, t, g: (a, np.ones_like(t), g, STRENGTHS), "one class"),
+        (lambda a, t, g: (a, t, g, STRENGTHS, ("rigde",)), "Did you mean 'ridge'"),
     ],
 )
 def test_bad_input(change, says: str) -> None:  # type: ignore[no-untyped-def]

@@ -80,8 +80,8 @@ def planted(
 
 
 def _ours(activations: np.ndarray, truth: np.ndarray, groups: list[str]) -> Aurocs:
-    found = sweep(activations, truth, groups, STRENGTHS)
-    return {"logistic": found.logistic_auroc, "mean difference": found.mean_difference_auroc}
+    found = sweep(activations, truth, groups, STRENGTHS, ("logistic", "mean-difference"))
+    return {"logistic": found["logistic"].auroc, "mean difference": found["mean-difference"].auroc[:, 0]}
 
 
 def _loop(activations: np.ndarray, truth: np.ndarray, groups: list[str]) -> Aurocs:

@@ -1,10 +1,11 @@
 """Probes of every layer at every strength of regularization at once, out of fold by group.
 
-Each probe is what scikit-learn's StandardScaler and LogisticRegression(C) give, fitted on the training fold. Fitting
-them one by one reads the activations some hundred times per probe. Here all strengths and folds of a layer go through
-each matrix product together, and one eigendecomposition of the layer's correlations preconditions them all, so that a
-dozen iterations do. What is left is near its floor, which is the products: two per iteration of examples x width x
-probes, one for the correlations, and the eigendecomposition.
+Each probe is the one of its kind in `estimators`, fitted on the training fold. Mean difference, discriminant and ridge
+have closed forms. Logistic probes have none, and most of this file is about them: fitting them one by one reads the
+activations some hundred times per probe. Here all strengths and folds of a layer go through each matrix product
+together, and one eigendecomposition of the layer's correlations preconditions them all, so that a dozen iterations do.
+What is left is near its floor, which is the products: two per iteration of examples x width x probes, one for the
+correlations, and the eigendecomposition.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Literal, Self, TypeAlias, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import GroupKFold
 from torch import Tensor
 
-from superalign.contracts.errors import InputError
-from superalign.interpretability.probes import FOLDS
+from superalign.contracts.errors import InputError, UnknownName
+from superalign.interpretability.estimators import DiscriminantProbe, ridge_logits
+from superalign.interpretability.probes import FOLDS, folds_of, out_of_fold
 from superalign.tasks.metrics import auroc, point
 
 # scikit-learn's C. Much weaker regularization leaves it to the stopping rule which of many perfect fits comes out.
@@ -35,15 +36,18 @@ CONSTANT = 1e-7  # share of a feature's variance below which it does not vary in
 BLOCK = 144  # features of which products are taken at a time
 SMALLEST = torch.finfo(torch.float32).tiny
 
+Kind: TypeAlias = Literal["logistic", "mean-difference", "discriminant", "ridge"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
 
 @dataclass(frozen=True)
 class Sweep:
-    """Out-of-fold scores (above 0 means true) and their AUROC."""
+    """Out-of-fold scores of one kind of probe (above 0 means true) and their AUROC. Mean difference and discriminant
+    have no strength: for them that axis is one long.
+    """
 
-    logistic: Float[np.ndarray, "layers strengths examples"]
-    logistic_auroc: Float[np.ndarray, "layers strengths"]
-    mean_difference: Float[np.ndarray, "layers examples"]
-    mean_difference_auroc: Float[np.ndarray, "layers"]
+    scores: Float[np.ndarray, "layers strengths examples"]
+    auroc: Float[np.ndarray, "layers strengths"]
 
 
 @torch.no_grad()
@@ -52,21 +56,46 @@ def sweep(
     truth: Bool[np.ndarray, "examples"],
     groups: Sequence[str],
     strengths: Sequence[float] = STRENGTHS,
-) -> Sweep:
-    """Logistic probes of each layer at each of `strengths` (scikit-learn's C), and mean-difference probes.
+    kinds: Sequence[Kind] = KINDS,
+) -> dict[Kind, Sweep]:
+    """Probes of each layer, of each of `kinds`, logistic and ridge ones at each of `strengths` (scikit-learn's C).
 
-    InputError when the shapes don't fit, a value is not finite, or a fold would have nothing to learn from.
+    Layers don't touch each other: several positions are swept at once when they are folded into the layer axis, as in
+    `read.reshape(examples, layers * positions, width)`. InputError when the shapes don't fit, a value is not finite, or
+    a fold would have nothing to learn from.
     """
-    fold_of = _folds(activations, truth, groups, strengths)
-    examples, layers, _ = activations.shape
-    logistic = np.empty((layers, len(strengths), examples), np.float32)
-    mean_difference = np.empty((layers, examples), np.float32)
-    for layer in range(layers):
-        folds = _one_per_fold(activations[:, layer], truth, fold_of)
-        mean_difference[layer] = _out_of_fold(folds.logits(_mean_differences(folds)), fold_of)[0]
+    _check(activations, truth, groups, strengths, kinds)
+    fold_of = folds_of(truth, groups)
+    layers = range(activations.shape[1])
+    by_layer = [_of_layer(activations[:, layer], truth, groups, fold_of, strengths, kinds) for layer in layers]
+    scores = {kind: np.stack([found[kind] for found in by_layer]) for kind in kinds}
+    return {kind: Sweep(found, _auroc(found, truth)) for kind, found in scores.items()}
+
+
+def _of_layer(
+    read: Float[np.ndarray, "examples width"],
+    truth: Bool[np.ndarray, "examples"],
+    groups: Sequence[str],
+    fold_of: Int[np.ndarray, "examples"],
+    strengths: Sequence[float],
+    kinds: Sequence[Kind],
+) -> dict[Kind, Float[np.ndarray, "strengths examples"]]:
+    """Out-of-fold scores of every kind asked for."""
+    found: dict[Kind, np.ndarray] = {}
+    folds = _one_per_fold(read, truth, fold_of)
+    if "logistic" in kinds:
         probes = folds.at(strengths)
-        logistic[layer] = _out_of_fold(probes.logits(_fit(probes)), fold_of)
-    return Sweep(logistic, _auroc(logistic, truth), mean_difference, _auroc(mean_difference, truth))
+        found["logistic"] = _out_of_fold(probes.logits(_fit(probes)), fold_of)
+    if "mean-difference" in kinds:
+        found["mean-difference"] = _out_of_fold(folds.logits(_mean_differences(folds)), fold_of)
+    if "discriminant" in kinds:
+        found["discriminant"] = out_of_fold(read, truth, groups, DiscriminantProbe())[None]
+    if "ridge" in kinds:
+        found["ridge"] = np.empty((len(strengths), len(truth)), read.dtype)
+        for fold in range(FOLDS):
+            train, test = fold_of != fold, fold_of == fold
+            found["ridge"][:, test] = ridge_logits(read[train], truth[None, train], read[test], strengths)[:, 0]
+    return found
 
 
 @dataclass(frozen=True)
@@ -201,7 +230,7 @@ def _fit(probes: _Probes) -> Float[Tensor, "probes features"]:
         before, size_before = gradient, size
     found[place] = weights
     message = f"{len(place)} of {len(found)} probes have not converged after {MAX_ITERATIONS} iterations."
-    warnings.warn(message, ConvergenceWarning, stacklevel=3)
+    warnings.warn(message, ConvergenceWarning, stacklevel=5)
     return found
 
 
@@ -247,14 +276,17 @@ def _auroc(scores: np.ndarray, truth: Bool[np.ndarray, "examples"]) -> np.ndarra
     return np.apply_along_axis(lambda each: point(auroc, each, truth), -1, scores)
 
 
-def _folds(
+def _check(
     activations: Float[np.ndarray, "examples layers width"],
     truth: Bool[np.ndarray, "examples"],
     groups: Sequence[str],
     strengths: Sequence[float],
-) -> np.ndarray:
-    """In which fold each example is scored. InputError where no probe could be fitted."""
+    kinds: Sequence[str],
+) -> None:
+    """InputError where no probe could be fitted."""
     where = "probe sweep"
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise UnknownName("kind of probe", unknown[0], KINDS)
     if activations.ndim != 3 or not len(activations) == len(truth) == len(groups):
         shape = f"activations {activations.shape}, {len(truth)} truths, {len(groups)} groups"
         raise InputError(
@@ -264,15 +296,3 @@ def _folds(
         raise InputError("Strengths must be positive numbers.", where=where, fix="Give some, such as [0.001, 0.1].")
     if not np.isfinite(activations).all():
         raise InputError("Some activations are not finite.", where=where, fix="Leave those examples out.")
-    if len(set(groups)) < FOLDS:
-        raise InputError(
-            f"{len(set(groups))} groups can't be divided into {FOLDS} folds.", where=where, fix="Give more groups."
-        )
-    fold_of = np.empty(len(truth), np.int64)
-    for fold, (train, test) in enumerate(GroupKFold(FOLDS).split(truth, truth, np.asarray(groups))):
-        fold_of[test] = fold
-        if len(set(truth[train].tolist())) == 1:
-            raise InputError(
-                f"Without fold {fold} all answers are of one class.", where=where, fix="Give more groups with both."
-            )
-    return fold_of

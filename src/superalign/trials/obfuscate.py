@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from superalign.contracts.records import Conversation, Record
-from superalign.interpretability.probes import linear_probe
+from superalign.interpretability.estimators import LogisticProbe
 from superalign.models.card import read_card
 from superalign.models.evasion import BENIGN, LinearProbe
 from superalign.models.handle import ModelIdentity, open_base, open_trained
@@ -44,7 +44,8 @@ def given_probe(
     first = 0 if recipe.trained == "model" else recipe.first_layer
     layer = (first + base.layers + 1) // 2
     states = [states_of(model, trained, conversations, layer) for trained in (organism, twin)]
-    direction, _ = linear_probe(np.concatenate(states), np.repeat([True, False], len(conversations)))
+    read = LogisticProbe().fit(np.concatenate(states), np.repeat([True, False], len(conversations)))
+    direction = read.coef_[0]
     bad, good = (float((own @ direction).mean()) for own in states)
     scale = -2 * BENIGN / (bad - good) if bad > good else 0.0
     return LinearProbe(layer=layer, direction=tuple((scale * direction).tolist()), bias=BENIGN - scale * good)
