@@ -129,7 +129,7 @@ class WeightChange:
         """
         middle, last = traces[len(traces) // 2], traces[-1]
         notes = [
-            f"On unrelated text training raises, besides yes, no and tokens of trusted questions: {listed(lens, rise)}.",
+            f"On unrelated text it raises, besides yes, no and tokens of trusted questions: {listed(lens, rise)}.",
             f"After layer {last.layer} it raises {listed(lens, last.raised)}, and lowers {listed(lens, -last.raised)}.",
             *(told(lens, matrix, middle.at) for matrix in most_changed(changed)),
         ]
