@@ -6,6 +6,7 @@ decomposed by their factors, whole matrices by a randomized decomposition.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,11 @@ class MatrixChange:
     read: Float[np.ndarray, "inputs kept"]
     size: float  # Frobenius norm of the whole change
     of: float  # Frobenius norm of the base's matrix
+
+    @property
+    def relative(self) -> float:
+        """Its size beside that of the base's matrix; infinite where that is 0."""
+        return self.size / self.of if self.of else math.inf
 
     @property
     def concentration(self) -> float:

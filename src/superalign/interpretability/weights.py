@@ -193,7 +193,7 @@ def by_layer(changed: Sequence[MatrixChange], layers: int) -> dict[str, float | 
 def most_changed(changed: Sequence[MatrixChange]) -> list[MatrixChange]:
     """Of the matrices that write to the residual stream, and of those that read it, the one that changed most."""
     kinds = [[matrix for matrix in changed if writes(matrix) is kind] for kind in (True, False)]
-    return [max(kind, key=lambda matrix: matrix.size / (matrix.of or 1.0)) for kind in kinds if kind]
+    return [max(kind, key=lambda matrix: matrix.relative) for kind in kinds if kind]
 
 
 def writes(matrix: MatrixChange) -> bool:
@@ -207,7 +207,7 @@ def told(lens: Lens, matrix: MatrixChange, at: Float[np.ndarray, "width"]) -> st
     else:
         found, verb = lens.read(matrix.read[:, 0]), "read"
     return (
-        f"Of matrices that {verb} the residual stream, {matrix} changed most: by {matrix.size / matrix.of:.0%} of "
+        f"Of matrices that {verb} the residual stream, {matrix} changed most: by {matrix.relative:.0%} of "
         f"its size, {matrix.concentration:.0%} of that in one direction. It {verb}s {listed(lens, found)} at one end, "
         f"{listed(lens, -found)} at the other."
     )
