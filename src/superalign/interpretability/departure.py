@@ -70,7 +70,7 @@ def distances(
     """Mahalanobis distance of each row from `known` activity, and its mean distance from the nearest of it."""
     mahalanobis = np.sqrt(LedoitWolf().fit(known).mahalanobis(rows))
     near, _ = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(known))).fit(known).kneighbors(rows)
-    return np.maximum(np.stack([mahalanobis, near.mean(axis=1)]), LEAST)
+    return np.asarray(np.maximum(np.stack([mahalanobis, near.mean(axis=1)]), LEAST))
 
 
 def rearrangement(activity: Activity, groups: Sequence[str]) -> Float[np.ndarray, "measures contexts asked"]:
@@ -82,7 +82,7 @@ def rearrangement(activity: Activity, groups: Sequence[str]) -> Float[np.ndarray
     places = activity.contexts - activity.contexts.mean(axis=1, keepdims=True)
     plain = activity.plain[:asked] - activity.plain[:asked].mean(axis=0)
     moved = np.linalg.norm((places - plain) / np.where(spread > 0, spread, 1.0), axis=-1)
-    return np.log(np.maximum(moved, LEAST))[None]
+    return np.asarray(np.log(np.maximum(moved, LEAST))[None])
 
 
 def excess(
