@@ -1,3 +1,4 @@
 """Automated search for problematic internals. Importing this package registers its detectors."""
 
+from superalign.interpretability import feature_shift as feature_shift
 from superalign.interpretability import knowledge as knowledge
