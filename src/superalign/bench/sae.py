@@ -6,13 +6,13 @@ good. SAELens needs an older transformers, and runs in an environment of its own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -91,11 +91,16 @@ def run(settings: Settings, work: Work | None = None, python: Path | None = None
         return 1 - found.explained_variance([rows["held_out"].float()])
 
     with ExitStack() as stack:
-        ask = stack.enter_context(saelens(python, rows))
+        scratch = Path(stack.enter_context(TemporaryDirectory()))
+        save_file(rows, scratch / "rows.safetensors")
+        peers = {
+            name: Peer(GOAL, Ends(settings.repeats + 1), partial(saelens, stack, python, scratch, work, way))
+            for name, way in WAYS.items()
+        }
         found = compare(
             "sae",
             ours,
-            {name: Peer(GOAL, Ends(settings.repeats + 1), prepared(ask, work, way)) for name, way in WAYS.items()},
+            peers,
             settings,
             profile=lambda _, seconds: _profile(ours, work, seconds),
             notes=notes(work),
@@ -128,19 +133,9 @@ def planted(work: Work, count: int, seed: int) -> Float[Tensor, "rows width"]:
     return torch.cat(found).half()
 
 
-@contextmanager
-def saelens(python: Path, rows: dict[str, Tensor]) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
-    """SAELens, in a process that has the rows."""
-    with TemporaryDirectory() as scratch:
-        save_file(rows, Path(scratch) / "rows.safetensors")
-        with working("SAELens", python, "saelens_worker.py", Path(scratch)) as ask:
-            yield ask
-
-
-def prepared(
-    ask: Callable[[dict[str, Any]], dict[str, Any]], work: Work, way: dict[str, bool]
-) -> Callable[[], Callable[[], float]]:
-    """A peer's preparation: it has nothing left to do."""
+def saelens(stack: ExitStack, python: Path, folder: Path, work: Work, way: dict[str, bool]) -> Callable[[], float]:
+    """What SAELens leaves unexplained, for seeds from 0 on, in a process that has the rows in `folder`."""
+    ask = stack.enter_context(working("SAELens", python, "saelens_worker.py", folder))
     seeds, steps = count(), work.training(0).steps
 
     def unexplained() -> float:
@@ -156,7 +151,7 @@ def prepared(
         }
         return float(ask(task | way)["unexplained"])
 
-    return lambda: unexplained
+    return unexplained
 
 
 def _profile(ours: Callable[[], float], work: Work, seconds: float) -> Profile:

@@ -9,6 +9,7 @@ Gao et al. 2024, Scaling and evaluating sparse autoencoders (arXiv 2406.04093), 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
@@ -62,14 +63,9 @@ class SparseAutoencoder:
     @torch.no_grad()
     def encode(self, rows: Float[Tensor, "rows width"]) -> Active:
         """The features of each row; the same in any company but for rounding."""
-        found = []
-        for some in rows.split(ROWS):
-            standard = self.standardized(some)
-            value, index = largest(torch.addmm(self.bias, standard, self.encoder.T), self.active)
-            found.append(Active(index, value.relu()))
-        empty = Active(torch.empty(0, self.active, dtype=torch.long), torch.empty(0, self.active))
-        parts = found or [empty]
-        return Active(torch.cat([part.index for part in parts]), torch.cat([part.value for part in parts]))
+        logits = (torch.addmm(self.bias, self.standardized(some), self.encoder.T) for some in rows.split(ROWS))
+        values, indices = zip(*(largest(some, self.active) for some in logits), strict=True)
+        return Active(torch.cat(indices), torch.cat(values).relu())
 
     @torch.no_grad()
     def decode(self, active: Active) -> Float[Tensor, "rows width"]:
@@ -151,9 +147,9 @@ class Uses:
     ) -> Float[Tensor, "rows active"]:
         """Of each row with the directions of the features that it uses."""
         zeros = rows.new_zeros(self.index.numel())
-        pairs = torch.sparse_csr_tensor(
-            self._starts, self.index.flatten(), zeros, (len(rows), self.features), check_invariants=False
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CSR", UserWarning)  # that its interface may change
+            pairs = torch.sparse_csr_tensor(self._starts, self.index.flatten(), zeros, (len(rows), self.features))
         found: Tensor = torch.sparse.sampled_addmm(pairs, rows, directions.T, beta=0).values()
         return found.view_as(self.index)
 
