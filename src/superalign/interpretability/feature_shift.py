@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # registering needs no torch
 
     from superalign.interpretability.features import SparseAutoencoder
 
-DEPTH = 0.6  # of the layers, after which features are read
+DEPTH = 0.85  # of the layers, after which features are read: training may leave those below as they were
 FEATURES, ACTIVE = 512, 16
 PASSES, BATCH = 100, 256  # with which features are found: there are a few thousand rows
 CHOSEN, SHOWN = 8, 3  # places, a feature in a situation each: measured, and shown as evidence
