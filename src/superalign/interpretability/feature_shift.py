@@ -129,7 +129,7 @@ class Features:
     def _halves(self, rng: np.random.Generator) -> Bool[np.ndarray, "prompts"]:
         """Which prompts are of the first half: half the groups of each kind."""
         first: set[str] = set()
-        for kind in KINDS:
+        for kind in range(len(KINDS)):
             own = [group for group, its in zip(self.groups_, self.kinds_, strict=True) if its == kind]
             names = rng.permutation(list(dict.fromkeys(own))).tolist()
             first |= set(names[: len(names) // 2])

@@ -149,7 +149,9 @@ class Uses:
         zeros = rows.new_zeros(self.index.numel())
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sparse CSR", UserWarning)  # that its interface may change
-            pairs = torch.sparse_csr_tensor(self._starts, self.index.flatten(), zeros, (len(rows), self.features))
+            pairs = torch.sparse_csr_tensor(
+                self._starts, self.index.flatten(), zeros, (len(rows), self.features), check_invariants=False
+            )
         found: Tensor = torch.sparse.sampled_addmm(pairs, rows, directions.T, beta=0).values()
         return found.view_as(self.index)
 
