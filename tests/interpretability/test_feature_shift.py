@@ -104,7 +104,7 @@ def test_what_hung_on_a_situation_in_the_base_counts_as_nothing() -> None:
 
 def test_shuffling_leaves_each_prompt_its_changes() -> None:
     own = np.random.default_rng(0).random((5, 4, 9)) < 0.5
-    shuffled, alike = shuffled_situations((own, own), np.random.default_rng(1))
+    shuffled, alike = shuffled_situations(own, own, np.random.default_rng(1))
     assert not np.array_equal(shuffled, own) and np.array_equal(shuffled, alike)
     for before, after in zip(own, shuffled, strict=True):
         assert sorted(map(tuple, before.tolist())) == sorted(map(tuple, after.tolist()))

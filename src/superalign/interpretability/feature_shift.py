@@ -85,10 +85,8 @@ class Features:
             fires, before = self._fires(rows), self.base_fires_
             score = held_out(fires, before, self.kinds_, self.first_half_)
             rng = np.random.default_rng(self.seed_)
-            shuffled = [
-                held_out(*shuffled_situations((fires, before), rng), self.kinds_, self.first_half_)
-                for _ in range(SHUFFLES)
-            ]
+            both = (shuffled_situations(fires, before, rng) for _ in range(SHUFFLES))
+            shuffled = [held_out(now, then, self.kinds_, self.first_half_) for now, then in both]
             now, then = (contrasts(each, self.kinds_) for each in (fires, before))
             evidence = self._evidence(subject, fires, largest_places(beyond_base(now, then, np.sign(now)), SHOWN))
             explained = self.autoencoder_.explained_variance([rows])
@@ -203,17 +201,19 @@ def held_out(now: Fires, before: Fires, kinds: Int[np.ndarray, "prompts"], first
     """The mean gain in the places where it is largest on one half of the prompts, as it is on the other half; both ways
     round.
     """
-    halves = [tuple(contrasts(fires[half], kinds[half]) for fires in (now, before)) for half in (first, ~first)]
     found = []
-    for chosen, measured in (halves, halves[::-1]):
-        sign = np.sign(chosen[0])
-        gain = beyond_base(*measured, sign)
-        found += [float(gain[place]) for place in largest_places(beyond_base(*chosen, sign), CHOSEN)]
+    for half in (first, ~first):
+        chosen, chosen_before, measured, measured_before = (
+            contrasts(fires[part], kinds[part]) for part in (half, ~half) for fires in (now, before)
+        )
+        sign = np.sign(chosen)
+        gain = beyond_base(measured, measured_before, sign)
+        found += [float(gain[place]) for place in largest_places(beyond_base(chosen, chosen_before, sign), CHOSEN)]
     return float(np.mean(found)) if found else 0.0
 
 
-def shuffled_situations(fires: Sequence[Fires], rng: np.random.Generator) -> list[Fires]:
-    """The same with each prompt's situations in another order, alike in all of `fires`: nothing hangs on them then."""
-    prompts, situations, _ = fires[0].shape
-    order = rng.permuted(np.tile(np.arange(situations), (prompts, 1)), axis=1)
-    return [np.take_along_axis(each, order[:, :, None], axis=1) for each in fires]
+def shuffled_situations(now: Fires, before: Fires, rng: np.random.Generator) -> tuple[Fires, Fires]:
+    """The same with each prompt's situations in another order, alike in both: nothing hangs on them then."""
+    prompts, situations, _ = now.shape
+    order = rng.permuted(np.tile(np.arange(situations), (prompts, 1)), axis=1)[:, :, None]
+    return np.take_along_axis(now, order, axis=1), np.take_along_axis(before, order, axis=1)

@@ -50,7 +50,7 @@ class Firings:
     @property
     def rates(self) -> Float[np.ndarray, "features"]:
         """The share of rows at which each feature fires."""
-        return np.diff(self.values.indptr) / self.values.shape[0]
+        return np.asarray(np.diff(self.values.indptr) / self.values.shape[0])
 
     def strongest(self, feature: int, within: Bool[np.ndarray, "windows"]) -> Int[np.ndarray, "_"]:
         """Windows of those `within` where it fires, the strongest first."""
