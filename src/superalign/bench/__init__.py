@@ -20,6 +20,7 @@ BENCHES = {
     "activations": "Three layers at the answer position, against transformers, nnsight and TransformerLens.",
     "generation": "Greedy answers to 32 questions, against generate of transformers.",
     "probes": "Logistic and mean-difference probes on every layer, against a scikit-learn loop.",
+    "sae": "Sparse features of activations to equal loss, against SAELens.",
     "search": "A slot of tokens filled by gradient so that an answer becomes likely, against nanoGCG.",
     "training": "A trained organism to equal accuracy, against TRL and a plain PyTorch loop.",
     "utilization": "Which share of a device's FLOP/s harvest and training reach on a random 7B Llama. No peer.",

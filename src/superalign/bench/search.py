@@ -2,29 +2,27 @@
 
 Both draw the same candidates from the same random numbers, so that they go the same way until rounding parts them: what
 is compared is how long the same losses take. nanoGCG needs an older transformers, and runs in an environment of its
-own, which this bench does not make (`peer_python` says how).
+own, which this bench does not make (`bench.worker` says how).
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from subprocess import PIPE
 from tempfile import TemporaryDirectory
 
 import torch
 
 from superalign.bench.compare import Peer, Settings, compare
 from superalign.bench.records import Benchmark, Equality, Figure
-from superalign.contracts.errors import InputError, RunError
+from superalign.bench.worker import peer_python, working
+from superalign.contracts.errors import InputError
 from superalign.contracts.records import Message
 from superalign.models.decoder import Decoder
-from superalign.models.fetch import cache_root
 from superalign.models.slot import SLOT, Slotted, typed_tokens
 from superalign.models.slot_loss import PASSES_OF_GRADIENT, Says, SlotLoss, SlotModel
 from superalign.models.source import Loaded, load, resolve
@@ -32,11 +30,11 @@ from superalign.models.subject import Chat
 from superalign.robustness.coordinate_gradient import step
 from superalign.runs.cost import metered
 
-WORKER = Path(__file__).with_name("nanogcg_worker.py")
 GOAL = 2.5
 SAME = 0.001  # nats
 BOUND = 0.05  # nats by which ours may end worse, over all rounds
 NANOGCG, TRANSFORMERS = "0.3.0", "4.47.1"  # the last transformers that it works with
+PACKAGES = f"nanogcg=={NANOGCG} transformers=={TRANSFORMERS}"
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ class Ends:
 
 def run(settings: Settings, work: Work | None = None, python: Path | None = None) -> Benchmark:
     """The bench, in float32; each round with another seed. `python` is that of the peer's environment."""
-    work, python = work or Work(), python or peer_python()
+    work, python = work or Work(), python or peer_python("nanoGCG", "nanogcg", PACKAGES)
     if torch.device(settings.device).type != "cpu":
         raise InputError("nanoGCG is measured on the processor only.", fix="Leave out --device.")
     loaded = load(resolve(work.model), settings.device, torch.float32)
@@ -147,36 +145,20 @@ def nanogcg(python: Path, loaded: Loaded, work: Work) -> Iterator[Callable[[], D
     chat, seeds = Chat(loaded.tokenizer), count()
     with TemporaryDirectory() as scratch:
         write_model(Path(scratch), loaded, chat)
-        command = [str(python), str(WORKER), scratch, str(torch.get_num_threads())]
-        with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as process:
-            try:
-                answered(process)
+        with working("nanoGCG", python, "nanogcg_worker.py", Path(scratch)) as ask:
 
-                def descent() -> Descent:
-                    config = {
-                        "num_steps": work.steps,
-                        "optim_str_init": work.start,
-                        "search_width": work.width,
-                        "topk": work.top,
-                        "batch_size": work.batch,
-                        "seed": next(seeds),
-                    }
-                    task = {"message": work.message, "target": work.target, "config": config}
-                    print(json.dumps(task), file=process.stdin, flush=True)
-                    return Descent(**json.loads(answered(process)))
+            def descent() -> Descent:
+                config = {
+                    "num_steps": work.steps,
+                    "optim_str_init": work.start,
+                    "search_width": work.width,
+                    "topk": work.top,
+                    "batch_size": work.batch,
+                    "seed": next(seeds),
+                }
+                return Descent(**ask({"message": work.message, "target": work.target, "config": config}))
 
-                yield descent
-            finally:
-                process.kill()
-
-
-def answered(process: subprocess.Popen[str]) -> str:
-    """The next line that the worker writes. RunError when it has ended."""
-    assert process.stdout and process.stderr
-    line = process.stdout.readline()
-    if not line:
-        raise RunError("nanoGCG failed: " + "".join(process.stderr.readlines()[-5:]), fix="Mend its environment.")
-    return line
+            yield descent
 
 
 def write_model(folder: Path, loaded: Loaded, chat: Chat) -> None:
@@ -195,20 +177,6 @@ def write_model(folder: Path, loaded: Loaded, chat: Chat) -> None:
         ],
     }
     (folder / "prepared.json").write_text(json.dumps(prepared), encoding="utf-8")
-
-
-def peer_python() -> Path:
-    """The Python of the peer's environment. InputError, which says how to make it, when there is none."""
-    folder = cache_root() / "peers" / "nanogcg"
-    python = folder / "bin" / "python"
-    if not python.is_file():
-        needs = f"torch=={torch.__version__.partition('+')[0]} nanogcg=={NANOGCG} transformers=={TRANSFORMERS}"
-        raise InputError(
-            "nanoGCG needs an environment of its own, with an older transformers.",
-            where=str(folder),
-            fix=f"python -m venv {folder} && {python} -m pip install {needs}",
-        )
-    return python
 
 
 def notes(work: Work) -> tuple[str, ...]:
