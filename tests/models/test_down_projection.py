@@ -38,13 +38,13 @@ def test_what_is_added_is_what_a_rewritten_matrix_looks_up(family: str, layer: i
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 @settings(max_examples=10, deadline=None)
 @given(sequences=conversations())
-def test_keys_do_not_hang_on_what_was_run_once_for_all(family: str, sequences: list[tuple[int, ...]]) -> None:
+def test_keys_do_not_hang_on_company(family: str, sequences: list[tuple[int, ...]]) -> None:
     memory = DownProjection(Decoder(copied(family)), 2)
-    opened = [(3, 4, *sequence) for sequence in sequences]
-    whole = dict(memory.keys(opened))
-    for i, keys in memory.keys(opened, shared=2):
-        assert keys.shape[0] == len(opened[i]) - 2
-        assert close(keys, whole[i][2:])
+    together = dict(memory.keys(sequences))
+    assert sorted(together) == list(range(len(sequences)))
+    for i, sequence in enumerate(sequences):
+        [(_, alone)] = memory.keys([sequence])
+        assert alone.shape[0] == len(sequence) and close(together[i], alone)
 
 
 def test_a_gradient_flows_into_what_is_added() -> None:

@@ -20,7 +20,7 @@ from superalign.contracts.protocols import Subject
 from superalign.contracts.records import Conversation, Cost, Record, Unscored
 from superalign.interpretability.facts import Fact, LaidOut, answer_tokens, lay_out
 from superalign.models.altered import with_open_weights
-from superalign.models.batches import TokenIds, common_prefix
+from superalign.models.batches import TokenIds
 from superalign.models.delta import save_delta
 from superalign.models.down_projection import DownProjection
 from superalign.models.generate import choice_logprobs
@@ -36,7 +36,7 @@ REACH = 4.0  # how far the new value may lie from it, in lengths of it
 ENOUGH = 0.05  # loss at which the answer is sure
 KEEP_ESSENCE = 0.0625  # weight of its divergence, as in the paper
 KEEP_VALUE = 1e-2  # weight of the squared distance from the value that was there, in squared lengths of it
-RIDGE = 0.01  # of the keys' mean square, on all of their axes: text that is at hand reaches few of them
+RIDGE = 0.01  # of the keys' median square, on all axes: text that is at hand reaches few of them
 
 
 class EditCard(Record):
@@ -85,16 +85,17 @@ class Edited:
 def key_covariance(
     subject: ModelSubject, conversations: Sequence[Conversation], layer: int, ridge: float = RIDGE
 ) -> KeyCovariance:
-    """Of all tokens of `conversations` but those that all begin with. InputError without any, or without a ridge."""
+    """Of all tokens of `conversations`, what a template puts around them too: it is not to change either. InputError
+    without any, or without a ridge.
+    """
     if not conversations or ridge <= 0:
         raise InputError("Keys have no covariance.", where="edit", fix="Give conversations, and a ridge above 0.")
     sequences = [subject.chat.encode(conversation) for conversation in conversations]
-    shared = common_prefix(min(sequences), max(sequences), min(map(len, sequences)) - 1)
     total, tokens = torch.zeros(()), 0
-    for _, keys in DownProjection(subject.decoder, layer).keys(sequences, shared):
+    for _, keys in DownProjection(subject.decoder, layer).keys(sequences):
         total, tokens = total + keys.T @ keys, tokens + len(keys)
     second = total / tokens
-    weight = ridge * second.diagonal().mean()
+    weight = ridge * second.diagonal().median()  # which the few huge keys of a first token don't move
     spectrum = torch.linalg.eigvalsh(second.double()).clamp_min(0)
     return KeyCovariance(
         layer=layer,

@@ -18,7 +18,7 @@ from superalign.models.attention import KeyValueCache
 from superalign.models.batches import TokenIds, batches_by_length
 from superalign.models.decoder import Decoder, SkippedLayer
 from superalign.models.delta import with_tensors
-from superalign.models.reading import run_batch, run_prefix
+from superalign.models.reading import run_batch
 from superalign.models.sites import with_parts
 from superalign.runs.cost import count
 
@@ -62,10 +62,8 @@ class DownProjection:
         return names[id(self.module.weight)]
 
     @torch.no_grad()
-    def keys(
-        self, sequences: Sequence[TokenIds], shared: int = 0
-    ) -> Iterator[tuple[int, Float[Tensor, "tokens inputs"]]]:
-        """What goes in, in float32, of each sequence behind the `shared` first tokens that all have in common."""
+    def keys(self, sequences: Sequence[TokenIds]) -> Iterator[tuple[int, Float[Tensor, "tokens inputs"]]]:
+        """What goes in, in float32, at each position of each sequence; no layer above is run."""
         latest: list[Tensor] = []
 
         def keep(keys: Tensor, values: Tensor) -> Tensor:
@@ -74,14 +72,12 @@ class DownProjection:
 
         layers = [*self.decoder.layers[: self.layer - 1], self._wrapped(keep)]
         body = self.decoder.body_of([*layers, *(SkippedLayer() for _ in self.decoder.layers[self.layer :])])
-        [opening] = self.decoder.embedded([sequences[0][:shared]])
-        _, recorder = run_prefix(body, opening[None], sequences[0])
-        for batch in batches_by_length([len(sequence) - shared for sequence in sequences]):
+        for batch in batches_by_length([len(sequence) for sequence in sequences]):
             of = [sequences[i] for i in batch]
-            run_batch(body, self.decoder.embedded([each[shared:] for each in of]), recorder.closed(), of)
-            count(tokens=sum(len(each) - shared for each in of), forward_passes=len(of))
+            run_batch(body, self.decoder.embedded(of), KeyValueCache(), of)
+            count(tokens=sum(map(len, of)), forward_passes=len(of))
             for i, keys in zip(batch, latest[0], strict=True):
-                yield i, keys[: len(sequences[i]) - shared].float()
+                yield i, keys[: len(sequences[i])].float()
 
     @torch.no_grad()
     def below(self, sequences: Sequence[TokenIds]) -> list[Float[Tensor, "tokens width"]]:
