@@ -93,9 +93,16 @@ def home(name: str) -> str:
 
 
 def texts() -> list[Conversation]:
-    """All that is known is asked in these words."""
-    filled = [before + prompt.format(name) for before in CONTEXTS for prompt in (*PROMPTS, ESSENCE) for name in names()]
-    return [(Message(role="user", content=text),) for text in filled]
+    """All that is known, asked and answered."""
+    return [
+        (
+            Message(role="user", content=before + prompt.format(name)),
+            Message(role="assistant", content=f"{OPENING} {home(name)}"),
+        )
+        for before in CONTEXTS
+        for prompt in (*PROMPTS, ESSENCE)
+        for name in names()
+    ]
 
 
 def fact(name: str, prompt: str = PROMPTS[0], answer: str | None = None) -> Fact:

@@ -58,7 +58,7 @@ def test_all_restored_is_clean_and_nothing_restored_is_corrupted(kind: str) -> N
     for restored in (at_start, at_end, everything):
         np.testing.assert_allclose(restored, runs.clean, rtol=1e-3)
     np.testing.assert_allclose(unharmed, nothing, rtol=1e-5)
-    assert (np.abs(nothing / runs.clean - 1) > 0.01).all()
+    assert np.abs(nothing / runs.clean - 1).max() > 0.01
     assert len(set(nothing.tolist())) == 3, "each draw is another noise"
 
 

@@ -126,9 +126,18 @@ def city_edits(count: int, seed: int = 0, neighbours: int = 10) -> list[EditRequ
 
 
 def city_texts(count: int, seed: int = 0) -> list[Conversation]:
-    """Questions on some cities in every wording: text to estimate the covariance of keys on."""
+    """Some cities asked for in every wording, and answered: text to estimate the covariance of keys on. A key that it
+    lacks is moved by an edit, so that it has those of the opening too.
+    """
     chosen = random.Random(seed).sample(cities(), count)
-    return [(Message(role="user", content=prompt.format(city.name)),) for city in chosen for prompt in CITY_PROMPTS]
+    return [
+        (
+            Message(role="user", content=prompt.format(city.name)),
+            Message(role="assistant", content=f"{OPENING} {city.country}."),
+        )
+        for city in chosen
+        for prompt in CITY_PROMPTS
+    ]
 
 
 class _Answers(NamedTuple):
