@@ -88,6 +88,14 @@ def test_the_covariance_is_that_of_the_keys_and_can_be_solved() -> None:
     assert wider.condition < found.condition
 
 
+def test_the_card_tells_what_rounding_took() -> None:
+    subject = tiny_subject(dtype=torch.bfloat16)
+    found = edit(subject, REQUEST.fact, key_covariance(subject, texts()[:12], MEMORY), steps=3)
+    assert isinstance(found, Edited)
+    assert 1e-4 < found.card.missed < 0.5
+    assert found.tensors.popitem()[1].dtype == torch.bfloat16
+
+
 def test_what_can_not_be_edited_says_so() -> None:
     shut = AuditedSubject(tiny_subject(), Access.ACTIVATIONS.and_less)
     assert isinstance(edit(shut, REQUEST.fact, covariance()), Unscored)
@@ -98,6 +106,8 @@ def test_what_can_not_be_edited_says_so() -> None:
         key_covariance(knows_homes(), texts()[:2], 9)
     with pytest.raises(InputError, match="ridge"):
         key_covariance(knows_homes(), texts()[:2], MEMORY, ridge=0)
+    with pytest.raises(InputError, match="another model"):
+        edit(tiny_subject(width=32), REQUEST.fact, covariance())
     with pytest.raises(InputError, match="no steps"):
         edit(knows_homes(), REQUEST.fact, covariance(), steps=0)
 

@@ -96,6 +96,10 @@ def key_covariance(
         total, tokens = total + keys.T @ keys, tokens + len(keys)
     second = total / tokens
     weight = ridge * second.diagonal().median()  # which the few huge keys of a first token don't move
+    if not weight > 0:
+        raise InputError(
+            "Half of all keys' numbers are always 0.", where="edit", fix="Give more text, or another layer."
+        )
     spectrum = torch.linalg.eigvalsh(second.double()).clamp_min(0)
     return KeyCovariance(
         layer=layer,
@@ -119,6 +123,8 @@ def edit(subject: Subject, fact: Fact, covariance: KeyCovariance, *, steps: int 
         raise InputError("A value is not found in no steps.", where="edit", fix="Give 1 or more.")
     with metered() as meter:
         memory = DownProjection(opened.decoder, covariance.layer)
+        if memory.weight.shape[1] != len(covariance.matrix):
+            raise InputError("The covariance is of another model.", where="edit", fix="Estimate it on this one.")
         asked = [lay_out(opened.chat, fact, context) for context in CONTEXTS]
         answer = answer_tokens(opened.chat, fact)
         keys = _keys(memory, asked)

@@ -136,7 +136,7 @@ class CorruptedRuns:
         self.laid: LaidOut = lay_out(subject.chat, fact)
         self.answer = answer_tokens(subject.chat, fact)[0]
         self.own = self.decoder.own(self.laid.tokens)
-        self.start = min(self.laid.first, len(self.laid.tokens) - self.own)
+        self.start = self.laid.first  # which is asked about, and so lies before the answer
         self.deviation = noise * _embedding_deviation(self.decoder)
         self.sites = [Site("residual", layer) for layer in range(self.decoder.depth + 1)]
         self.sites += [Site("mlp", layer) for layer in range(1, self.decoder.depth + 1)]
@@ -170,9 +170,9 @@ class CorruptedRuns:
         """One batch: what stands before the answer by the model's reader, the rest by the model itself."""
         rows, sequences = list(hidden), [self.laid.tokens] * len(hidden)
         changed = intervene(self.decoder, self._restorations(restored))
-        cache, read = self.before.closed(), 0
-        if changed.reader is not changed:
-            read = len(rows[0]) - self.own
+        cache = self.before.closed()
+        read = 0 if changed.reader is changed else len(rows[0]) - self.own
+        if read:
             run_batch(changed.reader.upper(0), [row[:read] for row in rows], cache, sequences)
             cache = cache.extended()
         last = run_batch(changed.upper(0), [row[read:] for row in rows], cache, sequences)[:, -1]
