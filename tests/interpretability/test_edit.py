@@ -113,14 +113,14 @@ def test_what_can_not_be_edited_says_so() -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(shares=st.lists(st.floats(0, 1), min_size=1, max_size=30))
+@given(shares=st.lists(st.integers(0, 10).map(lambda right: right / 10), min_size=1, max_size=30))
 def test_intervals_count_edits_and_never_close_on_success(shares: list[float]) -> None:
     def score(share: float) -> EditScore:
         one = Share(before=0, after=share, gained=0)
         return EditScore(efficacy=one, paraphrase=one, neighbourhood=one)
 
     found = together([score(share) for share in shares])
-    assert found.efficacy.low <= np.mean(shares) <= found.efficacy.high
+    assert found.efficacy.low <= np.mean(shares) + 1e-9 and np.mean(shares) - 1e-9 <= found.efficacy.high
     assert found.efficacy.high - found.efficacy.low > 0.05
     assert found.score == pytest.approx(np.mean(shares), abs=1e-6)
     assert found.neighbourhood_before.value == 0
