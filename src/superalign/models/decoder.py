@@ -287,7 +287,11 @@ class Decoder:
     @torch.no_grad()
     def final(self, sequences: Sequence[TokenIds]) -> Float[Tensor, "sequences width"]:
         """Normalised last-layer state at the last position of each sequence, in float32."""
-        last = self.answer_states(sequences, [self.depth])[:, 0]
+        return self.normed(self.answer_states(sequences, [self.depth])[:, 0])
+
+    @torch.no_grad()
+    def normed(self, last: Float[Tensor, "rows width"]) -> Float[Tensor, "rows width"]:
+        """Last-layer states as the output matrix is given them, in float32."""
         normed: Tensor = getattr(self.body, self.family.norm)(last.to(self.head.dtype))
         return normed.float()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from torch import Tensor
 
 from superalign.contracts.errors import AccessError, InputError
 from superalign.contracts.protocols import Taught
@@ -121,8 +122,13 @@ class ModelSubject:
     def yes_logits(self, conversations: Sequence[Conversation]) -> Float[np.ndarray, "conversations"]:
         """log P(yes) - log P(no) of the first answer token, over the spellings of yes and no."""
         self._need(Access.LOGPROBS)
+        return self.margins(self.decoder.final(self._encode(conversations)))
+
+    def margins(self, states: Float[Tensor, "conversations width"]) -> Float[np.ndarray, "conversations"]:
+        """The same from the normalised last-layer states that the answers follow from."""
+        self._need(Access.LOGPROBS)
         yes, no = self.chat.first_tokens(YES), self.chat.first_tokens(NO)
-        logits = self.decoder.final(self._encode(conversations)) @ self.decoder.head[yes + no].float().T
+        logits = states @ self.decoder.head[yes + no].float().T
         margin = logits[:, : len(yes)].logsumexp(1) - logits[:, len(yes) :].logsumexp(1)
         return margin.cpu().numpy().astype(np.float64)
 
