@@ -7,9 +7,9 @@ other name from there.
 
 Shown here, in SmolLM2-135M-Instruct, by activation patching: a prompt is run with parts of its activations put in from
 the prompt in which the other one gives. First, how well the model does the task at all. Then, from which layer on the
-answer hangs on the last word and no longer on the second name; and which heads move it. Heads are chosen on some prompts
-and tested on others, all at once, beside as many others of the same layers, and beside the same heads taken from a prompt
-in which only the thing that is given is another one.
+answer hangs on the last word and no longer on the second name; and which heads move it. Heads are chosen on some
+prompts and tested on others, all at once, beside as many others of the same layers, and beside the same heads taken
+from a prompt in which only the thing that is given is another one.
 
 This is plain patching of what heads read, not the paper's path patching: it does not tell through what heads work.
 
@@ -237,7 +237,7 @@ def study(
 
 
 def on_the_embedded_model(
-    *, prompts: int = 12, layers: Sequence[int] = range(1, 31), chosen: int = 8, draws: int = 5
+    *, prompts: int = 8, layers: Sequence[int] = range(1, 31), chosen: int = 8, draws: int = 5
 ) -> Finding:
     subject, _ = open_alone("smollm2-135m")
     drawn = draw_prompts(subject.chat, 2 * prompts, seed=0)

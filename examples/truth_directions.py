@@ -4,11 +4,10 @@ Found before, by Marks and Tegmark 2023, *The Geometry of Truth* (arXiv 2310.068
 false statements lie on two sides of a plane, and a linear probe that was trained on statements of one kind often works
 on those of another.
 
-Shown here, in SmolLM2-135M-Instruct, asked about cities, elements and sums whether something is so: a probe reads, where
-the answer is to begin, whether the right one is yes. For each kind the layer is chosen by the probe's own
+Shown here, in SmolLM2-135M-Instruct, asked about cities, elements and sums whether something is so: a probe reads,
+where the answer is to begin, whether the right one is yes. For each kind the layer is chosen by the probe's own
 out-of-fold AUROC; then it is used on the other kinds as it is. Beside it stand the model's own answers, a bag of words
-that goes through the same, and probes on labels that were shuffled. What comes out at this size is printed, not presumed:
-within a kind the truth can be read, and across kinds it mostly can't.
+that goes through the same, and probes on labels that were shuffled.
 
     python examples/truth_directions.py [FOLDER FOR THE FIGURE]
 
