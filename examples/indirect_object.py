@@ -84,12 +84,10 @@ def draw_prompts(chat: Chat, number: int, seed: int) -> list[Prompt]:
     for place in range(number):
         (giver, taker), (thing, other) = rng.sample(names, 2), rng.sample(things, 2)
         pair = (giver, taker) if place % 2 else (taker, giver)
-        where = rng.choice(PLACES)
-
-        def text(gives: str, what: str, pair: tuple[str, str] = pair, where: str = where) -> str:
-            return f"When {pair[0]} and {pair[1]} went to the {where}, {gives} gave a {what} to"
-
-        texts = [text(giver, thing), text(taker, thing), text(giver, other)]
+        opening = f"When {pair[0]} and {pair[1]} went to the {rng.choice(PLACES)},"
+        texts = [
+            f"{opening} {gives} gave a {what} to" for gives, what in ((giver, thing), (taker, thing), (giver, other))
+        ]
         clean, other_giver, other_thing = (chat.answer(said, end=False) for said in texts)
         right, wrong = chat.first_tokens([f" {taker}", f" {giver}"])
         [second] = [i for i, (a, b) in enumerate(zip(clean, other_giver, strict=True)) if a != b]

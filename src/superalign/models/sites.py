@@ -118,7 +118,7 @@ def with_block_tapped(layer: nn.Module, site: Site, touch: Touch) -> nn.Module:
 def with_heads_tapped(block: nn.Module, site: Site, touch: Touch) -> nn.Module:
     """A copy of an attention block in which what its heads have read is tapped."""
     name = first_of(block, OUT_PROJECTIONS, site)
-    return with_parts(block, {name: EntryTap(block.get_submodule(name), touch)})
+    return with_parts(block, {name: within_taps(block.get_submodule(name), partial(EntryTap, touch=touch))})
 
 
 def with_parts(module: nn.Module, parts: Mapping[str, nn.Module]) -> nn.Module:
