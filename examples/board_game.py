@@ -105,7 +105,8 @@ def play(games: int, rng: np.random.Generator) -> Games:
     boards = np.zeros((games, SQUARES), int)
     middle = SIDE // 2 * (SIDE + 1)
     boards[:, [middle - SIDE, middle - 1]], boards[:, [middle, middle - SIDE - 1]] = 1, -1
-    black, moves, seen, sides, allowed = np.ones(games, bool), [], [], [], []
+    black = np.ones(games, bool)
+    rows: list[tuple[np.ndarray, ...]] = []
     for place in range(SQUARES - 4):
         legal = legal_moves(boards)
         stuck = ~legal.any(1)
@@ -114,16 +115,14 @@ def play(games: int, rng: np.random.Generator) -> Games:
         legal[stuck] = legal_moves(boards[stuck])
         over = ~legal.any(1)
         move = np.where(legal, rng.random(legal.shape), -1.0).argmax(1) if place else np.full(games, FIRST_MOVE)
-        for kept, values in ((moves, np.where(over, -1, move)), (seen, boards), (sides, black), (allowed, legal)):
-            kept.append(values.copy())
+        rows.append((np.where(over, -1, move), boards.copy(), black.copy(), legal))
         for square in range(SQUARES):
             here = (move == square) & ~over
             boards[here] = np.where(turned(boards[here], square), 1, boards[here])
             boards[here, square] = 1
         boards[~over] *= -1
         black[~over] ^= True
-    stacked = [np.stack(kept, 1) for kept in (moves, seen, sides, allowed)]
-    return Games(stacked[0], stacked[1], stacked[2], stacked[3])
+    return Games(*(np.stack(kept, 1) for kept in zip(*rows, strict=True)))
 
 
 def split(games: Games, share: float, rng: np.random.Generator) -> tuple[Games, Games]:

@@ -148,7 +148,7 @@ def waves_of_the_sum(logits: np.ndarray, frequencies: Int[np.ndarray, "_"]) -> n
     both = np.concatenate([frequencies, -frequencies])
     kept = np.zeros_like(spectrum)
     kept[both, both] = spectrum[both, both]
-    return np.fft.ifft2(kept, axes=(0, 1)).real
+    return np.asarray(np.fft.ifft2(kept, axes=(0, 1)).real)
 
 
 def first(checks: list[Check], task: Task, *, learnt: bool, at_least: float = 0.99) -> int | None:

@@ -73,7 +73,7 @@ def train(
         running += errors.detach() * (step >= 0.8 * training.steps)
     best = running.view(training.restarts, models).argmin(0)
     found = weight.detach().view(training.restarts, models, dimensions, features)[best, torch.arange(models)]
-    return found.double().numpy()
+    return np.asarray(found.double().numpy())
 
 
 def phase_diagram(
@@ -126,7 +126,10 @@ def main(folder: Path) -> None:
     per_dimension = curves(
         "features",
         "32 features in 4 dimensions",
-        [Curve("with ReLU", 1 / sweep, held.tolist()), Curve("without (control)", 1 / sweep, linear.tolist())],
+        [
+            Curve("with ReLU", (1 / sweep).tolist(), held.tolist()),
+            Curve("without (control)", (1 / sweep).tolist(), linear.tolist()),
+        ],
         x="1 / density",
         y="features per dimension",
         log_x=True,

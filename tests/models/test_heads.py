@@ -17,8 +17,9 @@ from superalign.models.heads import (
     without_heads,
 )
 from superalign.models.intervene import Patch, intervene
-from superalign.models.sites import Site
+from superalign.models.sites import BLOCKS, OUT_PROJECTIONS, Site
 from superalign.testing.tiny import build, tiny_relative, tiny_subject
+from tests.models.test_decoder import SUPPORTED, copied, make
 
 ROWS = [(5, 9, 700, 31, 8, 4), (7, 7, 90, 1200, 44), (5, 9, 700, 2, 3, 6)]
 
@@ -36,20 +37,29 @@ def at_all(decoder: Decoder, site: Site) -> list[torch.Tensor]:
     return found
 
 
-def test_patterns_are_those_of_transformers(decoder: Decoder) -> None:
-    plain = build(0, 5, 64, torch.float32)
-    plain.set_attn_implementation("eager")
-    expected = plain(input_ids=torch.tensor(ROWS[:1]), output_attentions=True).attentions
-    found = attention_patterns(decoder, ROWS[0])
+@pytest.mark.parametrize("family", SUPPORTED)
+def test_patterns_are_those_of_transformers(family: str) -> None:
+    row = tuple(range(5, 18))
+    expected = make(family)(input_ids=torch.tensor([row]), output_attentions=True).attentions
+    found = attention_patterns(Decoder(copied(family)), row)
     torch.testing.assert_close(found, torch.cat(expected), atol=1e-5, rtol=1e-4)
-    assert found.shape == (5, 4, 6, 6)
 
 
-def test_what_all_heads_read_is_projected_to_what_attention_adds(decoder: Decoder) -> None:
-    read, added = at_all(decoder, Site("heads", 3)), at_all(decoder, Site("attention", 3))
-    out = decoder.layers[2].self_attn.o_proj
-    for before, after in zip(read, added, strict=True):
-        torch.testing.assert_close(out(before), after, atol=1e-5, rtol=1e-4)
+@pytest.mark.parametrize("family", SUPPORTED)
+def test_heads_read_what_goes_into_the_output_projection(family: str) -> None:
+    row, site, decoder = tuple(range(5, 18)), Site("heads", 3), Decoder(copied(family))
+    seen: list[torch.Tensor] = []
+    [projection] = [
+        module
+        for name, module in make(family).named_modules()
+        if ".2." in name and name.split(".")[-2] in BLOCKS["attention"] and name.split(".")[-1] in OUT_PROJECTIONS
+    ]
+    hook = projection.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0][0]))
+    make(family)(input_ids=torch.tensor([row]))
+    hook.remove()
+    [(_, rows)] = decoder.visit([row], [site], [np.arange(len(row))])
+    torch.testing.assert_close(rows[site], seen[0].detach(), atol=1e-5, rtol=1e-4)
+    assert rows[site].shape[1] == decoder.width_at(site)
 
 
 def test_without_a_head_is_without_its_columns(decoder: Decoder) -> None:
