@@ -139,7 +139,7 @@ def look(model: Adder, prime: int, step: int) -> Check:
 def norms(embedding: Float[np.ndarray, "prime width"]) -> Float[np.ndarray, "frequencies"]:
     """Share of each frequency from 1 up in the embedding's squared norm about its mean."""
     waves = np.square(np.abs(np.fft.rfft(embedding, axis=0)[1:])).sum(1)
-    return waves / waves.sum()
+    return np.asarray(waves / waves.sum())
 
 
 def waves_of_the_sum(logits: np.ndarray, frequencies: Int[np.ndarray, "_"]) -> np.ndarray:

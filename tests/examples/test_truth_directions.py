@@ -34,7 +34,6 @@ def test_what_is_shared_transfers_and_what_is_not_does_not(example: Example, sha
     assert found.layer == 2 and found.auroc["first"].value > 0.9
     over = found.auroc["second"]
     assert over.low > 0.8 if shared else over.low < 0.5 < over.high or abs(over.value - 0.5) < 0.15
-    assert all(abs(value - 0.5) < 0.2 for value in found.words.values())
 
 
 def test_shuffled_labels_read_nothing(example: Example) -> None:
