@@ -96,8 +96,8 @@ def features_per_dimension(
     return np.asarray(np.minimum(np.square(weight).sum(1), 1).sum(1) / dimensions)
 
 
-def draw(folder: Path, densities: np.ndarray, importances: np.ndarray, squares: tuple[np.ndarray, np.ndarray]) -> str:
-    first, second = squares
+def drawn_phases(densities: np.ndarray, importances: np.ndarray, first: np.ndarray, second: np.ndarray) -> str:
+    """The diagram, blue where only the second feature is kept and orange where only the first is."""
     return heatmap(
         "phases",
         "Two features, one dimension: blue keeps the second, orange the first, pale both",
@@ -112,9 +112,9 @@ def draw(folder: Path, densities: np.ndarray, importances: np.ndarray, squares: 
 
 def main(folder: Path) -> None:
     densities, importances = np.logspace(0, -2, 16), np.logspace(1, -1, 16)
-    squares = phase_diagram(densities, importances, Training(restarts=6))
-    shared = (squares[0] > KEPT) & (squares[1] > KEPT)
-    print(f"Both features kept in one dimension, share of importances by density: {'density':>10}{'shared':>8}")
+    first, second = phase_diagram(densities, importances, Training(restarts=6))
+    shared = (first > KEPT) & (second > KEPT)
+    print("Share of importances for which both features are kept in one dimension, by density:")
     for density, share in zip(densities, shared.mean(0), strict=True):
         print(f"{density:>10.3f}{share:>8.2f}")
     sweep = np.logspace(0, -1.5, 12)
@@ -134,7 +134,7 @@ def main(folder: Path) -> None:
         y="features per dimension",
         log_x=True,
     )
-    write(folder / "superposition.svg", draw(folder, densities, importances, squares), per_dimension)
+    write(folder / "superposition.svg", drawn_phases(densities, importances, first, second), per_dimension)
 
 
 if __name__ == "__main__":
