@@ -1,9 +1,9 @@
 """Grokking: a transformer that learns to add modulo a prime turns numbers into waves.
 
-Found before, by Nanda et al. 2023, *Progress measures for grokking via mechanistic interpretability* (arXiv
-2301.05217): trained with weight decay on a part of all sums, a one-layer transformer first learns these by heart and
-much later solves the others, all at once. It adds by turning: its embedding holds cos and sin of a few frequencies, and
-the logits are waves in a + b of the same frequencies.
+Found before, by Nanda et al. 2023, *Progress measures for grokking via mechanistic interpretability*
+(arXiv 2301.05217): trained with weight decay on a part of all sums, a one-layer transformer first learns these by heart
+and much later solves the others, all at once. It adds by turning: its embedding holds cos and sin of a few frequencies,
+and the logits are waves in a + b of the same frequencies.
 
 Shown here, for a smaller prime: held-out accuracy comes long after training accuracy; a few key frequencies hold most
 of the embedding's norm; logits cut down to them are at least as good on held-out sums (restricted loss), logits without
