@@ -15,7 +15,7 @@ This is plain patching of what heads read, not the paper's path patching: it doe
 
     python examples/indirect_object.py [FOLDER FOR THE FIGURE]
 
-Takes about two minutes on one core. Needs the embedded model: superalign models pull smollm2-135m
+Takes about half a minute on one core. Needs the embedded model: superalign models pull smollm2-135m
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ analysis: random sums, which can only be learnt by heart, and weights as they we
 
     python examples/modular_addition.py [FOLDER FOR THE FIGURE]
 
-Takes about two minutes on one core.
+Takes about half a minute on one core.
 """
 
 from __future__ import annotations

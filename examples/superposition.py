@@ -5,9 +5,9 @@ through a few dimensions, x' = ReLU(W'W x + b), keeps the most important ones an
 are dense. When they are seldom on together, it keeps more of them than it has dimensions, at angles to each other.
 
 Shown here: the phase diagram of two features in one dimension, over density and relative importance (the second is
-dropped, takes the dimension, or shares it); and how many features are kept for each dimension, over density. The
-control is the same model without the ReLU: it never keeps more features than it has dimensions. All models of a diagram
-are trained at once.
+dropped, takes the dimension, or shares it); and how many features are kept for each dimension, over density, which
+rests where each dimension holds a pair. The control is the same model without the ReLU: it never keeps more features
+than it has dimensions. All models of a diagram are trained at once.
 
     python examples/superposition.py [FOLDER FOR THE FIGURE]
 

@@ -12,7 +12,7 @@ that about elements less and that about sums hardly, and no direction carries ov
 
     python examples/truth_directions.py [FOLDER FOR THE FIGURE]
 
-Takes about a minute on one core. Needs the embedded model: superalign models pull smollm2-135m
+Takes about half a minute on one core. Needs the embedded model: superalign models pull smollm2-135m
 """
 
 from __future__ import annotations

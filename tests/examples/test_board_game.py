@@ -66,8 +66,9 @@ def test_an_edit_changes_one_disc_and_what_is_legal(game: ModuleType, emptied: b
 
 def test_a_trained_model_keeps_a_board_and_moves_by_it(game: ModuleType) -> None:
     found = game.study(game.Setup())
-    assert found.legal > 0.9 > found.legal_untrained
+    assert found.legal > 0.75 > 0.5 > found.legal_untrained
     assert max(found.trained.mine) > max(found.untrained.mine) + 0.03 > found.most_common
+    assert max(found.trained.mine) > max(found.trained.began)
     best = int(np.argmin(found.emptied.edited))
     assert found.emptied.edited[best] < 0.7 * found.emptied.unedited
     assert found.emptied.edited[best] < 0.7 * found.emptied.at_random[best]
