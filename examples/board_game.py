@@ -332,6 +332,11 @@ def main(folder: Path) -> None:
         print(f"{'after layer':>12}{'accordingly':>14}{'at random':>12}")
         for layer, (edited, at_random) in enumerate(zip(of.edited, of.at_random, strict=True)):
             print(f"{layer:>12}{edited:>14.2f}{at_random:>12.2f}")
+    draw(folder, found)
+
+
+def draw(folder: Path, found: Finding) -> None:
+    """What probes read by layer; errors on edited boards, with the stream changed accordingly or at random."""
     layers = range(len(found.trained.mine))
     probes = curves(
         "probes",
@@ -345,27 +350,18 @@ def main(folder: Path) -> None:
         x="after layer",
         y="share of squares read right",
     )
-    write(
-        folder / "board_game.svg",
-        probes,
-        drawn_effect("taken away", found.emptied),
-        drawn_effect("turned", found.turned),
-    )
-
-
-def drawn_effect(name: str, of: Effect) -> str:
-    layers = range(len(of.edited))
-    return curves(
-        name.replace(" ", "-"),
-        f"Errors of the legal moves on a board with a disc {name}",
+    edits = curves(
+        "edits",
+        "Errors of the legal moves on a board with one disc changed",
         [
-            Curve("unchanged", layers, [of.unedited] * len(layers)),
-            Curve("changed accordingly", layers, of.edited),
-            Curve("changed at random", layers, of.at_random),
+            Curve(f"{name}{how}", layers[:-1], errors)
+            for name, of in (("taken away", found.emptied), ("turned", found.turned))
+            for how, errors in (("", of.edited), (", at random", of.at_random))
         ],
         x="stream changed after layer",
         y="errors per position",
     )
+    write(folder / "board_game.svg", probes, edits)
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def drawn_phases(densities: np.ndarray, importances: np.ndarray, first: np.ndarr
     """The diagram, blue where only the second feature is kept and orange where only the first is."""
     return heatmap(
         "phases",
-        "Two features, one dimension: blue keeps the second, orange the first, pale both",
+        "Blue: only the second feature is kept; orange: only the first; pale: both",
         ((second - first) / (second + first + 1e-9)).tolist(),
         rows=[f"{value:.2g}" for value in importances],
         columns=[f"{value:.2g}" for value in densities],

@@ -11,6 +11,7 @@ from html import escape
 from importlib.resources import files
 from math import ceil
 from pathlib import Path
+from typing import TypeAlias
 
 from superalign.contracts.errors import InputError
 from superalign.report.svg import Scale, element, figure, line, scale_over, spread_out, text, tick_text, width_of
@@ -21,6 +22,9 @@ COLOURS = ("student", "organism", "ceiling", "threshold", "baseline")
 DASHES = ("none", "6 3", "2 3", "8 3 2 3", "1 3")
 CELL = 30.0  # the largest side of a heatmap's cell
 MARKED = 16  # points beyond which a curve is drawn without marks
+FEW = 8  # different x up to which each is a tick, being a layer or the like
+
+Tick: TypeAlias = tuple[float, str]
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,10 @@ def curves(
     horizontal = scale_over([at for xs, _ in places for at in xs], LEFT, right, margin=0.02)
     vertical = scale_over([at for _, ys in places for at in ys], HEIGHT - BOTTOM, TOP)
     parts = [text(title, 8, 18, class_="value"), text(y, 8, 37, class_="tick")]
-    parts += _axes(horizontal, vertical, log_x, log_y)
+    asked = sorted({at for of in shown for at in of.x})
+    few = not log_x and len(asked) <= FEW
+    across = [(at, f"{at:g}") for at in asked] if few else _ticks(horizontal, log_x)
+    parts += _axes(horizontal, across, vertical, _ticks(vertical, log_y))
     parts.append(text(x, (LEFT + right) / 2, HEIGHT - 8, "middle", class_="tick"))
     for place, (xs, ys) in enumerate(places):
         points = [(horizontal(a), vertical(b)) for a, b in zip(xs, ys, strict=True)]
@@ -153,17 +160,17 @@ def _placed(value: float, logarithmic: bool) -> float:
     return math.log10(value)
 
 
-def _axes(horizontal: Scale, vertical: Scale, log_x: bool, log_y: bool) -> list[str]:
+def _axes(horizontal: Scale, across: list[Tick], vertical: Scale, up: list[Tick]) -> list[str]:
     parts = []
-    for tick, words in _ticks(vertical, log_y):
+    for tick, words in up:
         parts.append(line(horizontal.start, vertical(tick), horizontal.end, vertical(tick), class_="grid"))
         parts.append(text(words, horizontal.start - 7, vertical(tick) + 4, "end", class_="tick"))
-    for tick, words in _ticks(horizontal, log_x):
+    for tick, words in across:
         parts.append(text(words, horizontal(tick), vertical.start + 18, "middle", class_="tick"))
     return parts
 
 
-def _ticks(scale: Scale, logarithmic: bool) -> list[tuple[float, str]]:
+def _ticks(scale: Scale, logarithmic: bool) -> list[Tick]:
     if not logarithmic:
         ticks = scale.ticks()
         return [(tick, tick_text(tick, ticks)) for tick in ticks]
