@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 560.0, 320.0
 LEFT, TOP, BOTTOM = 58.0, 48.0, 48.0
 COLOURS = ("student", "organism", "ceiling", "threshold", "baseline")
 DASHES = ("none", "6 3", "2 3", "8 3 2 3", "1 3")
-CELL = 30.0  # the largest side of a heatmap's cell
+CELL = 30.0  # the largest height of a heatmap's cell; it is wider only where its column's name is
 MARKED = 16  # points beyond which a curve is drawn without marks
 FEW = 8  # different x up to which each is a tick, being a layer or the like
 
@@ -92,7 +92,8 @@ def heatmap(
     if len(rows) != len(values) or any(len(of) != len(columns) for of in values):
         raise InputError(f"The heatmap {key!r} has cells without a name.", fix="Name as many rows and columns.")
     left = 26 + max(map(width_of, rows))
-    side = min(CELL, (WIDTH - left - 16) / len(columns))
+    room, named = (WIDTH - left - 16) / len(columns), 8 + max(map(width_of, columns))
+    side, across = min(CELL, room), min(room, max(CELL, named))
     height = TOP + side * len(rows) + BOTTOM
     full = limit or max(abs(value) for of in values for value in of) or 1.0
     parts = [text(title, 8, 18, class_="value"), text(y, 8, 37, class_="tick")]
@@ -100,17 +101,17 @@ def heatmap(
         top = TOP + down * side
         if down % ceil(14 / side) == 0:
             parts.append(text(row, left - 6, top + side / 2 + 4, "end", class_="tick"))
-        for across, value in enumerate(of):
-            said = element("title", escape(f"{row}, {columns[across]}: {value:.3g}"))
+        for column, value in enumerate(of):
+            said = element("title", escape(f"{row}, {columns[column]}: {value:.3g}"))
             colour, share = _colour(value < 0), min(1.0, abs(value) / full)
-            box = {"x": left + across * side, "y": top, "width": side, "height": side, "class_": "cell"}
+            box = {"x": left + column * across, "y": top, "width": across, "height": side, "class_": "cell"}
             parts.append(element("rect", said, fill=colour, fill_opacity=share, **box))
-    every = ceil((8 + max(map(width_of, columns))) / side)
+    every = ceil(named / across)
     parts += [
-        text(columns[i], left + (i + 0.5) * side, height - BOTTOM + 16, "middle", class_="tick")
+        text(columns[i], left + (i + 0.5) * across, height - BOTTOM + 16, "middle", class_="tick")
         for i in range(0, len(columns), every)
     ]
-    parts.append(text(x, left + side * len(columns) / 2, height - 10, "middle", class_="tick"))
+    parts.append(text(x, left + across * len(columns) / 2, height - 10, "middle", class_="tick"))
     described = f"{len(rows)} rows by {len(columns)} columns; full colour at {full:.3g}"
     return figure(key, WIDTH, height, title, described, *parts)
 
