@@ -159,7 +159,8 @@ def test_every_error_has_its_section() -> None:
 def test_the_papers_are_those_that_the_code_cites() -> None:
     cited = {
         number
-        for path in (ROOT / "src").rglob("*.py")
+        for folder in ("src", "examples")
+        for path in (ROOT / folder).rglob("*.py")
         for number in re.findall(r"arXiv[: ]+(\d{4}\.\d{4,5})", path.read_text(encoding="utf-8"))
     }
     page = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")

@@ -105,6 +105,7 @@ class Decoder:
         self.body = getattr(model, self.family.body)
         self.depth: int = len(self.layers)
         self.width: int = model.config.hidden_size
+        self.heads: int = model.config.num_attention_heads
         self._slices: dict[tuple[int, int], nn.Module] = {}
         self._remembered = Remembered(remembered_bytes)
 
@@ -128,6 +129,12 @@ class Decoder:
     @property
     def device(self) -> torch.device:
         return self.head.device
+
+    def width_at(self, site: Site) -> int:
+        """How many numbers a position has at `site`."""
+        if site.kind != "heads":
+            return self.width
+        return self.heads * (getattr(self.model.config, "head_dim", None) or self.width // self.heads)
 
     @torch.no_grad()
     def start(self, sequences: Sequence[TokenIds], own: int = 1) -> States:

@@ -228,7 +228,7 @@ class Plan:
 
     def edges(self, counts: Int[np.ndarray, "sequences"]) -> list[int]:
         """Where shards begin and end, in sequences."""
-        row = len(self.sites) * self.decoder.width * self.dtype.itemsize
+        row = sum(map(self.decoder.width_at, self.sites)) * self.dtype.itemsize
         edges, held, run = [0], 0, 0
         for i, (rows, sequence) in enumerate(zip(counts.tolist(), self.sequences, strict=True)):
             if i > edges[-1] and (held + rows * row > SHARD_BYTES or run + len(sequence) > SHARD_TOKENS):
@@ -241,7 +241,7 @@ class Plan:
         """The activations of some consecutive sequences, by site."""
         sequences, wanted = self.sequences[start:stop], [self.wanted(i) for i in range(start, stop)]
         offsets = np.cumsum([0, *map(len, wanted)])
-        found = {site: torch.empty(offsets[-1], self.decoder.width, dtype=self.dtype) for site in self.sites}
+        found = {site: torch.empty(offsets[-1], self.decoder.width_at(site), dtype=self.dtype) for site in self.sites}
         for batch, picked in self.decoder.visit(sequences, self.sites, wanted):
             places = torch.from_numpy(np.concatenate([np.arange(offsets[i], offsets[i + 1]) for i in batch]))
             for site, rows in picked.items():

@@ -53,11 +53,14 @@ class Intervention(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """Replaces states by `values`: one vector, or one for each of the positions listed in `at`."""
+    """Replaces states by `values`: one vector, or one for each of the positions listed in `at`. Of each only its `part`
+    is put there: at the site of all heads, `part_of_head` of `models.heads` is one of them.
+    """
 
     site: Site
     values: Float[Tensor, "*listed width"]
     at: At = field(default_factory=lambda: EVERYWHERE)
+    part: slice = field(default_factory=lambda: EVERYWHERE)
 
     def __post_init__(self) -> None:
         if self.values.ndim > 1 and (isinstance(self.at, slice) or len(self.values) != len(self.at)):
@@ -74,8 +77,14 @@ class Patch:
     def apply(self, states: States, where: Where) -> States:
         values = self.values.to(states)
         if isinstance(self.at, slice) or values.ndim == 1:
-            return values.expand_as(states)
-        return values[where.listed(self.at).int().argmax(-1)]
+            whole = values.expand_as(states)
+        else:
+            whole = values[where.listed(self.at).int().argmax(-1)]
+        if self.part == EVERYWHERE:
+            return whole
+        changed = states.clone()
+        changed[..., self.part] = whole[..., self.part]
+        return changed
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,9 +214,10 @@ class Changes:
             if isinstance(change.at, slice) and change.at.step not in (None, 1):
                 raise InputError("A slice of positions has no step here.", where=str(change.site), fix="List them.")
             vectors = change.vectors
-            if vectors is not None and vectors.shape[-1] != decoder.width:
+            width = decoder.width_at(change.site)
+            if vectors is not None and vectors.shape[-1] != width:
                 raise InputError(
-                    f"A vector of {vectors.shape[-1]} numbers does not fit a model of width {decoder.width}.",
+                    f"A vector of {vectors.shape[-1]} numbers does not fit a model of width {width}.",
                     where=str(change.site),
                     fix="Make it from activations of the same model.",
                 )
@@ -281,4 +291,5 @@ def described(change: Intervention) -> list[object]:
     """An intervention as plain values."""
     at = ["slice", change.at.start, change.at.stop] if isinstance(change.at, slice) else list(change.at)
     vectors = None if change.vectors is None else tensor_digest(change.vectors)
-    return [type(change).__name__, str(change.site), at, vectors]
+    part = [change.part.start, change.part.stop] if isinstance(change, Patch) and change.part != EVERYWHERE else []
+    return [type(change).__name__, str(change.site), at, vectors, *part]

@@ -1,4 +1,5 @@
-"""Places in a decoder that can be read or written while it runs: the residual stream, and what each block adds to it.
+"""Places in a decoder that can be read or written while it runs: the residual stream, what each block adds to it, and
+what each attention head reads.
 
 Nothing is hooked onto a model: whoever reads or writes works on a copy of its outer structure, which shares all
 weights, and in which the modules at those places are wrapped. The model itself can't be left changed.
@@ -20,10 +21,11 @@ from torch import Tensor, nn
 from superalign.contracts.errors import InputError, ModelError
 from superalign.models.batches import TokenIds
 
-Kind = Literal["residual", "attention", "mlp"]
+Kind = Literal["residual", "attention", "heads", "mlp"]
 Touch = Callable[[Float[Tensor, "rows tokens width"]], Float[Tensor, "rows tokens width"]]
 
 BLOCKS: dict[str, tuple[str, ...]] = {"attention": ("self_attn", "attention", "attn"), "mlp": ("mlp",)}
+OUT_PROJECTIONS = ("o_proj", "dense", "c_proj")  # of an attention block: what all of its heads go through
 # Where a block's output is normalised before it is added, the stream gets what comes out of that norm. (In families
 # without the first module named here, the second is none or normalises what goes into the MLP.)
 POST_NORMS = (
@@ -36,6 +38,7 @@ POST_NORMS = (
 class Site:
     """A place in a decoder. residual k is the stream after k layers, 0 what enters the first; attention k and mlp k are
     what that block of layer k, counted from 1, adds to the stream: residual k - 1 + attention k + mlp k = residual k.
+    heads k is what the heads of attention k have read, one after another, before they are projected and added up.
     """
 
     kind: Kind
@@ -70,7 +73,7 @@ class Tap(nn.Module):
 
 
 class EntryTap(nn.Module):
-    """A layer whose input goes through `touch`."""
+    """A module whose input goes through `touch`."""
 
     def __init__(self, module: nn.Module, touch: Touch) -> None:
         super().__init__()
@@ -104,8 +107,18 @@ def within_taps(layer: nn.Module, change: Callable[[nn.Module], nn.Module]) -> n
 
 def with_block_tapped(layer: nn.Module, site: Site, touch: Touch) -> nn.Module:
     """A copy of `layer` in which one block is tapped."""
+    if site.kind == "heads":
+        name = first_of(layer, BLOCKS["attention"], site)
+        block = within_taps(layer.get_submodule(name), partial(with_heads_tapped, site=site, touch=touch))
+        return with_parts(layer, {name: block})
     name = block_name(layer, site)
     return with_parts(layer, {name: Tap(layer.get_submodule(name), touch)})
+
+
+def with_heads_tapped(block: nn.Module, site: Site, touch: Touch) -> nn.Module:
+    """A copy of an attention block in which what its heads have read is tapped."""
+    name = first_of(block, OUT_PROJECTIONS, site)
+    return with_parts(block, {name: within_taps(block.get_submodule(name), partial(EntryTap, touch=touch))})
 
 
 def with_parts(module: nn.Module, parts: Mapping[str, nn.Module]) -> nn.Module:
@@ -120,11 +133,16 @@ def block_name(layer: nn.Module, site: Site) -> str:
     for mark, names in POST_NORMS:
         if hasattr(layer, mark):
             return names[site.kind]
-    for name in BLOCKS[site.kind]:
-        if hasattr(layer, name):
+    return first_of(layer, BLOCKS[site.kind], site)
+
+
+def first_of(module: nn.Module, names: Sequence[str], site: Site) -> str:
+    """The first of these parts that `module` has. ModelError when it has none."""
+    for name in names:
+        if hasattr(module, name):
             return name
     raise ModelError(
-        f"Layers of type {type(layer).__name__} have no {site.kind} block that is known here.",
+        f"Layers of type {type(module).__name__} have no {site.kind} that are known here.",
         where=str(site),
         fix="Ask for the residual stream only.",
     )

@@ -1,3 +1,5 @@
 """Questions with ground truth and difficulty levels. Importing this package registers its tasks."""
 
+from superalign.tasks import arithmetic as arithmetic
 from superalign.tasks import cities as cities
+from superalign.tasks import elements as elements

@@ -8,7 +8,6 @@ scripts/derive_cities.py.
 from __future__ import annotations
 
 import csv
-import random
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from typing import NamedTuple
 from superalign.contracts.protocols import AnswerKey
 from superalign.contracts.records import Question
 from superalign.contracts.registry import tasks
+from superalign.tasks.pairs import paired_questions
 
 # Population ranks at which the next difficulty level begins.
 LEVEL_STARTS = (0, 300, 800, 1500, 3000)
@@ -55,19 +55,8 @@ class Cities:
 
     def load(self, limit: int | None = None, seed: int = 0) -> tuple[list[Question], AnswerKey]:
         """Questions on `limit` cities (all if None), as many from each level, in an order drawn by `seed`."""
-        rng = random.Random(seed)
-        pairs: list[tuple[Question, Question]] = []
-        truth: dict[str, bool] = {}
-        for level in range(len(LEVEL_STARTS)):
-            own = [city for city in cities() if city.level == level]
-            rng.shuffle(own)
-            own = own if limit is None else own[: (limit + level) // len(LEVEL_STARTS)]
-            for city, other in zip(own, false_countries([city.country for city in own], rng), strict=True):
-                right, wrong = question(city, city.country), question(city, other)
-                truth |= {right.id: True, wrong.id: False}
-                pairs.append((right, wrong))
-        rng.shuffle(pairs)
-        return [question for pair in pairs for question in rng.sample(pair, 2)], AnswerKey(truth=truth)
+        levels = [[city for city in cities() if city.level == level] for level in range(len(LEVEL_STARTS))]
+        return paired_questions(levels, lambda city: city.country, question, limit, seed)
 
 
 def question(city: City, country: str) -> Question:
@@ -78,21 +67,3 @@ def question(city: City, country: str) -> Question:
         level=city.level,
         group=city.id,
     )
-
-
-def false_countries(countries: list[str], rng: random.Random) -> list[str]:
-    """For each country another one: a permutation of them, but for the few that can't be placed in one."""
-    others = countries.copy()
-    rng.shuffle(others)
-    for _ in range(100):
-        clashes = [i for i, other in enumerate(others) if other == countries[i]]
-        if not clashes:
-            return others
-        for i in clashes:
-            j = rng.randrange(len(others))
-            others[i], others[j] = others[j], others[i]
-    known = sorted({city.country for city in cities()})
-    return [
-        rng.choice([country for country in known if country != own]) if other == own else other
-        for own, other in zip(countries, others, strict=True)
-    ]
