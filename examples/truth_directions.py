@@ -28,7 +28,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from superalign.contracts.records import Interval, Question
 from superalign.contracts.registry import tasks
-from superalign.interpretability.probes import linear_probe, out_of_fold, shuffled_within_groups, text_baselines
+from superalign.interpretability.estimators import LogisticProbe
+from superalign.interpretability.probes import out_of_fold, shuffled_within_groups, text_baselines
 from superalign.models.handle import open_alone
 from superalign.models.subject import ModelSubject
 from superalign.report.charts import heatmap, write
@@ -95,8 +96,7 @@ def trained_on(kind: Kind, kinds: Sequence[Kind], layers: Sequence[int]) -> Trai
 
 def applied(train: np.ndarray, truth: Bool[np.ndarray, "questions"], test: np.ndarray) -> np.ndarray:
     """A probe trained on one kind, on another."""
-    direction, bias = linear_probe(train, truth)
-    return np.asarray(test @ direction + bias)
+    return np.asarray(LogisticProbe().fit(train, truth).decision_function(test))
 
 
 def study(

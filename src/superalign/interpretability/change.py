@@ -92,13 +92,13 @@ def changed(layer: int, name: str, own: nn.Module, trusted: nn.Module) -> Matrix
             return None
         left, strengths, right = of_product(*factors)
         kept = left[:, :KEPT], strengths[:KEPT], right[:KEPT].T
-        parts = [part.cpu().numpy().astype(np.float64) for part in kept]
-        return MatrixChange(layer, name, *parts, size=float(strengths.norm()), of=size)
+        u, s, v = (part.cpu().numpy().astype(np.float64) for part in kept)
+        return MatrixChange(layer, name, u, s, v, size=float(strengths.norm()), of=size)
     difference = (effective(own) - effective(trusted)).cpu().numpy()
     if not difference.any():
         return None
-    u, s, v = randomized_svd(difference, min(KEPT, *difference.shape), random_state=0)
-    return MatrixChange(layer, name, u, s, v.T, size=float(np.linalg.norm(difference)), of=size)
+    u, s, rows = randomized_svd(difference, min(KEPT, *difference.shape), random_state=0)
+    return MatrixChange(layer, name, u, s, rows.T, size=float(np.linalg.norm(difference)), of=size)
 
 
 def of_product(
