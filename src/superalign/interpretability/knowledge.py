@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
+from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import Subject, Trusted
 from superalign.contracts.records import Access, Conversation, Evidence, Unscored, Verdict
 from superalign.contracts.registry import detectors
-from superalign.interpretability.probes import out_of_fold, probe_auroc
+from superalign.interpretability.probes import folds_of, out_of_fold, probe_auroc
 from superalign.runs.cost import metered
 from superalign.tasks.metrics import auroc, point
 from superalign.tasks.splits import by_group
@@ -41,6 +43,9 @@ class Knowledge:
         self.questions_ = [question for question in trusted.questions if question.group in kept]
         self.truth_ = trusted.key.of(self.questions_)
         self.groups_ = by_group(self.questions_)
+        self.unreadable_ = unreadable(self.truth_, self.groups_)
+        if self.unreadable_:
+            return self
         layers = sorted({max(1, round(depth * trusted.subject.layers)) for depth in DEPTHS})
         read = trusted.subject.activations(self._asked(), layers)
         found = [probe_auroc(read[:, i], self.truth_, self.groups_) for i in range(len(layers))]
@@ -51,6 +56,8 @@ class Knowledge:
 
     def assess(self, subject: Subject) -> Verdict | Unscored:
         """The gap, and the facts on which knowledge and answer differ most."""
+        if self.unreadable_:
+            return self.unreadable_
         with metered() as meter:
             said = subject.yes_logits(self._asked())
             read = subject.activations(self._asked(), [self.layer_])[:, 0]
@@ -107,3 +114,12 @@ class Knowledge:
             )
             for i, answer in zip(chosen, answers, strict=True)
         )
+
+
+def unreadable(truth: Bool[np.ndarray, "questions"], groups: Sequence[str]) -> Unscored | None:
+    """Why no probe of these facts can be fitted, if none can."""
+    try:
+        folds_of(truth, groups)
+    except InputError as error:
+        return Unscored(reason=f"no probe can be fitted to the trusted facts: {error.what}")
+    return None
