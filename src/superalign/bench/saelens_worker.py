@@ -39,7 +39,7 @@ def trained(rows: torch.Tensor, task: dict[str, Any]) -> Any:
         d_in=rows.shape[1],
         d_sae=task["features"],
         k=task["active"],
-        use_sparse_activations=task["sparse"],
+        use_sparse_activations=False,  # those do not run on a processor
         normalize_activations="expected_average_only_in",
     )
     steps = task["rows"] // task["batch"]

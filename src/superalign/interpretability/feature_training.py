@@ -21,6 +21,7 @@ from superalign.interpretability.features import SparseAutoencoder, Uses, larges
 from superalign.runs.progress import advance
 
 POOL_BYTES = 2**29  # of rows that are shuffled together
+START = 0.03  # length of encoder rows at first, so that features learn from whole rows, not from what others leave
 WARM_UP, DECAY = 0.05, 0.2  # shares of the steps in which the learning rate rises, and falls
 # A feature is dead if it fires a thousand times less often than the average: such as are merely rare are many, and to
 # start them anew as well left 0.24 unexplained where 0.07 was possible.
@@ -37,7 +38,7 @@ class Training:
     active: int = 32
     rows: int = 2**20
     batch: int = 2048
-    learning_rate: float = 3e-3
+    learning_rate: float = 6e-3
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -141,11 +142,11 @@ class Learner:
 def started(
     mean: Float[Tensor, "width"], scale: Float[Tensor, ""], training: Training, generator: torch.Generator
 ) -> SparseAutoencoder:
-    """Random directions, and an encoder that reads what the decoder writes."""
+    """Random directions, and an encoder that reads, weakly, what the decoder writes."""
     directions = torch.randn(training.features, len(mean), generator=generator)
     decoder = nn.functional.normalize(directions, dim=1).to(mean.device)
     bias = torch.zeros(training.features, device=mean.device)
-    return SparseAutoencoder(mean, scale, decoder.clone(), bias, decoder, training.active)
+    return SparseAutoencoder(mean, scale, START * decoder, bias, decoder, training.active)
 
 
 def moments(shards: Sequence[Float[Tensor, "_ width"]]) -> tuple[Float[Tensor, "width"], Float[Tensor, ""]]:
