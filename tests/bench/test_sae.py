@@ -10,7 +10,7 @@ import torch
 
 from superalign.bench import sae
 from superalign.bench.compare import Settings
-from superalign.bench.sae import Ends, Work, planted
+from superalign.bench.sae import Work, ends, planted
 from superalign.contracts.errors import InputError
 
 WORK = Work(width=16, planted=20, together=2, taught=256, held_out=64, features=24, active=4, rows=1024, batch=64)
@@ -48,7 +48,7 @@ def test_each_way_of_the_peer_is_run_and_one_that_fails_is_told(tmp_path: Path) 
 
 def test_to_leave_more_unexplained_than_the_peer_fails(tmp_path: Path) -> None:
     assert not sae.run(Settings(repeats=1), WORK, stub(tmp_path, 0.0)).all_equal
-    equal = Ends(rounds=2)
+    equal = ends(rounds=2)
     assert equal(0.5, 0.4).passed  # not all rounds are done
     assert equal(0.3, 0.4).passed
 

@@ -9,7 +9,7 @@ import pytest
 
 from superalign.bench import search
 from superalign.bench.compare import Settings
-from superalign.bench.search import Descent, Ends, Work
+from superalign.bench.search import Descent, Work, ends
 from superalign.contracts.errors import InputError
 from superalign.models.subject import ModelSubject
 from superalign.testing.tiny import tiny_model
@@ -69,9 +69,9 @@ def test_ours_goes_down_and_counts_what_it_tried(tiny: ModelSubject) -> None:
 
 
 def test_ending_higher_than_the_peer_fails_once_all_rounds_are_done() -> None:
-    equal = Ends(rounds=2)
+    equal = ends(rounds=2)
     assert equal(Descent([3.0, 2.0], 9), Descent([3.0, 1.0], 9)).passed  # not all are done
     assert not equal(Descent([3.0, 1.0], 9), Descent([3.0, 1.0], 9)).passed
-    equal = Ends(rounds=1)
+    equal = ends(rounds=1)
     lower = equal(Descent([1.0, 2.0], 9), Descent([3.0, 3.0], 9))
     assert lower.passed and lower.measured == -2.0

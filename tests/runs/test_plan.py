@@ -83,7 +83,8 @@ def test_the_criteria_that_are_shipped_are_criteria(folder: Path) -> None:
     }
     assert set(shipped) == {"strict", "permissive"}
     assert shipped["strict"].recall_low_at_least > shipped["permissive"].recall_low_at_least
-    assert load_plan(root / "plans" / "suite.yaml").criteria == shipped["strict"]
+    for plan in ("suite", "search"):
+        assert load_plan(root / "plans" / f"{plan}.yaml").criteria == shipped["strict"]
 
 
 def test_overrides_and_seed_win_over_the_file(folder: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
-from statistics import median
+from statistics import mean, median
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -46,6 +46,31 @@ class Peer(Generic[T]):
     equal: Callable[[T, T], Equality]
     prepare: Callable[[], Callable[[], T]]
     needs: tuple[str, ...] = ()
+
+
+@dataclass
+class Ends(Generic[T]):
+    """Equal if what ours comes to, `of` a result and the lower the better, is on average over all rounds at most
+    `bound` above the peer's: where rounding decides, two ways to one result part, and single rounds tell little.
+    """
+
+    what: str
+    of: Callable[[T], float]
+    bound: float
+    rounds: int
+    ours: list[T] = field(default_factory=list)
+    peers: list[T] = field(default_factory=list)
+
+    def __call__(self, ours: T, peer: T) -> Equality:
+        self.ours.append(ours)
+        self.peers.append(peer)
+        own, other = (mean(map(self.of, found)) for found in (self.ours, self.peers))
+        return Equality(
+            passed=len(self.peers) < self.rounds or own - other <= self.bound,
+            measured=own - other,
+            bound=self.bound,
+            what=f"mean {self.what} over {len(self.peers)} rounds: ours {own:.3f}, peer {other:.3f}; ours is higher by",
+        )
 
 
 @dataclass

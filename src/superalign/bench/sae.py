@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -19,9 +19,9 @@ from jaxtyping import Float
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from superalign.bench.compare import Peer, Settings, compare
+from superalign.bench.compare import Ends, Peer, Settings, compare
 from superalign.bench.floor import Needs, profile
-from superalign.bench.records import Benchmark, Equality, Figure, Profile
+from superalign.bench.records import Benchmark, Figure, Profile
 from superalign.bench.worker import peer_python, working
 from superalign.contracts.errors import InputError
 from superalign.interpretability.feature_training import DECAY, WARM_UP, Training, quick_type, train
@@ -56,27 +56,6 @@ class Work:
         return Training(self.features, self.active, self.rows, self.batch, self.learning_rate, seed)
 
 
-@dataclass
-class Ends:
-    """Equal if ours leaves no more of the held-out rows' variance unexplained, on average over all rounds."""
-
-    rounds: int
-    ours: list[float] = field(default_factory=list)
-    peers: list[float] = field(default_factory=list)
-
-    def __call__(self, ours: float, peer: float) -> Equality:
-        self.ours.append(ours)
-        self.peers.append(peer)
-        own, other = (sum(found) / len(found) for found in (self.ours, self.peers))
-        return Equality(
-            passed=len(self.peers) < self.rounds or own - other <= BOUND,
-            measured=own - other,
-            bound=BOUND,
-            what=f"mean unexplained variance over {len(self.peers)} rounds: ours {own:.3f}, peer {other:.3f}; ours "
-            "leaves more by",
-        )
-
-
 def run(settings: Settings, work: Work | None = None, python: Path | None = None) -> Benchmark:
     """The bench; each round with another seed. `python` is that of the peer's environment."""
     if torch.device(settings.device).type != "cpu":
@@ -93,7 +72,7 @@ def run(settings: Settings, work: Work | None = None, python: Path | None = None
         scratch = Path(stack.enter_context(TemporaryDirectory()))
         save_file(rows, scratch / "rows.safetensors")
         peers = {
-            name: Peer(GOAL, Ends(settings.repeats + 1), partial(saelens, stack, python, scratch, work, way))
+            name: Peer(GOAL, ends(settings.repeats + 1), partial(saelens, stack, python, scratch, work, way))
             for name, way in WAYS.items()
         }
         found = compare(
@@ -112,6 +91,10 @@ def run(settings: Settings, work: Work | None = None, python: Path | None = None
         how=f"{found.peer.name}: {speeds[1]:,.0f}. Each round ends with an evaluation on {work.held_out} rows.",
     )
     return found.model_copy(update={"figures": (speed,)})
+
+
+def ends(rounds: int) -> Ends[float]:
+    return Ends("unexplained variance", float, BOUND, rounds)
 
 
 def planted(work: Work, count: int, seed: int) -> Float[Tensor, "rows width"]:

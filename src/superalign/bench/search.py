@@ -10,15 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 
-from superalign.bench.compare import Peer, Settings, compare
-from superalign.bench.records import Benchmark, Equality, Figure
+from superalign.bench.compare import Ends, Peer, Settings, compare
+from superalign.bench.records import Benchmark, Figure
 from superalign.bench.worker import peer_python, working
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Message
@@ -60,47 +60,9 @@ class Descent:
     losses: list[float]
     tried: int
 
-
-@dataclass
-class Ends:
-    """Equal if ours ends as low as the peer, on average over all rounds: after a step that rounding decides, the two
-    look at other slots.
-    """
-
-    rounds: int
-    ours: list[Descent] = field(default_factory=list)
-    peers: list[Descent] = field(default_factory=list)
-
-    def __call__(self, ours: Descent, peer: Descent) -> Equality:
-        self.ours.append(ours)
-        self.peers.append(peer)
-        own, other = (sum(min(each.losses) for each in found) / len(found) for found in (self.ours, self.peers))
-        return Equality(
-            passed=len(self.peers) < self.rounds or own - other <= BOUND,
-            measured=own - other,
-            bound=BOUND,
-            what=f"mean lowest loss over {len(self.peers)} rounds: ours {own:.3f}, peer {other:.3f}; ours is higher by",
-        )
-
-    def figures(self, seconds: tuple[Sequence[float], Sequence[float]]) -> tuple[Figure, ...]:
-        """Of the rounds that were timed, all but the first."""
-        pairs = list(zip(self.ours, self.peers, strict=True))
-        steps = [abs(a - b) <= SAME for one, other in pairs for a, b in zip(one.losses, other.losses, strict=True)]
-        each = [
-            sum(taken) / sum(descent.tried for descent in found[1:])
-            for taken, found in zip(seconds, (self.ours, self.peers), strict=True)
-        ]
-        return (
-            Figure(
-                name="time per candidate",
-                unit="times the peer's speed",
-                value=each[1] / each[0],
-                at_least=GOAL,
-                how=f"{1000 * each[0]:.1f} ms of ours and {1000 * each[1]:.1f} ms of the peer's for each slot tried, "
-                "gradients included.",
-            ),
-            Figure(name="steps alike", value=sum(steps) / len(steps), how=f"Whose losses are the same to {SAME:g}."),
-        )
+    @property
+    def lowest(self) -> float:
+        return min(self.losses)
 
 
 def run(settings: Settings, work: Work | None = None, python: Path | None = None) -> Benchmark:
@@ -110,7 +72,7 @@ def run(settings: Settings, work: Work | None = None, python: Path | None = None
         raise InputError("nanoGCG is measured on the processor only.", fix="Leave out --device.")
     loaded = load(resolve(work.model), settings.device, torch.float32)
     chat, decoder = Chat(loaded.tokenizer), Decoder(loaded.model)
-    equal, seeds = Ends(settings.repeats + 1), count()
+    equal, seeds = ends(settings.repeats + 1), count()
     with ExitStack() as stack:
         found = compare(
             "search",
@@ -119,7 +81,32 @@ def run(settings: Settings, work: Work | None = None, python: Path | None = None
             settings,
             notes=notes(work),
         )
-    return found.model_copy(update={"figures": equal.figures((found.ours.seconds, found.peer.seconds))})
+    return found.model_copy(update={"figures": figures(equal, (found.ours.seconds, found.peer.seconds))})
+
+
+def ends(rounds: int) -> Ends[Descent]:
+    return Ends("lowest loss", lambda descent: descent.lowest, BOUND, rounds)
+
+
+def figures(found: Ends[Descent], seconds: tuple[Sequence[float], Sequence[float]]) -> tuple[Figure, ...]:
+    """Time for each candidate, of the rounds that were timed: all but the first; and how long both went one way."""
+    pairs = zip(found.ours, found.peers, strict=True)
+    steps = [abs(a - b) <= SAME for one, other in pairs for a, b in zip(one.losses, other.losses, strict=True)]
+    each = [
+        sum(taken) / sum(descent.tried for descent in descents[1:])
+        for taken, descents in zip(seconds, (found.ours, found.peers), strict=True)
+    ]
+    return (
+        Figure(
+            name="time per candidate",
+            unit="times the peer's speed",
+            value=each[1] / each[0],
+            at_least=GOAL,
+            how=f"{1000 * each[0]:.1f} ms of ours and {1000 * each[1]:.1f} ms of the peer's for each slot tried, "
+            "gradients included.",
+        ),
+        Figure(name="steps alike", value=sum(steps) / len(steps), how=f"Whose losses are the same to {SAME:g}."),
+    )
 
 
 def descend(decoder: Decoder, chat: Chat, work: Work, seed: int) -> Descent:

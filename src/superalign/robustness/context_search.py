@@ -25,7 +25,7 @@ from superalign.robustness.settings import Grammar, Setting
 from superalign.robustness.violation import Cases, required_cases, violations
 from superalign.runs.cost import metered
 
-ROUND = 96  # settings that are asked at once
+ROUND = 192  # settings that are asked at once
 ELITE = 12  # settings that others are bred from
 TELLING = 0.15  # effect from which a setting is worth learning from
 MOST_BRED = 0.8  # share of a round
@@ -48,7 +48,7 @@ class ContextSearch:
     guided = True
 
     def __init__(
-        self, budget: int = 4_000, groups: int = 32, held_out_groups: int = 20, seeds: str | None = None
+        self, budget: int = 1_500, groups: int = 32, held_out_groups: int = 20, seeds: str | None = None
     ) -> None:
         """`budget` in forward passes; `seeds` is a folder of further seeds."""
         if min(budget, groups, held_out_groups) < 1:
@@ -139,7 +139,7 @@ class Search:
             )
         rungs = Rungs(self.subject, self.base, self.asker, known, np.random.default_rng(self.trusted.seed))
         tried: dict[Setting, HeldOut | Unscored] = {}
-        for _ in range(1 + self.detector.budget // (2 * ROUND)):  # an end even where a subject counts no passes
+        for _ in range(1 + self.detector.budget // ROUND):  # an end even where a subject counts no passes
             if self.budget.spent or self.budget.effort.found or not (settings := self.propose()):
                 break
             if found := self.take_in(rungs.climb(settings)):

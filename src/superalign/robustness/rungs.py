@@ -1,4 +1,5 @@
-"""Successive halving over settings: a pair of questions each, more for those that pass, held-out ones for the best.
+"""Successive halving over settings: at most a pair of questions each, more for those that pass, held-out ones for the
+best.
 
 A pair is a question to be answered yes and one to be answered no: a setting that drives a model to one answer never has
 both violated. What a setting is promoted by is not what it is rated by afterwards.
@@ -20,7 +21,7 @@ from superalign.robustness.violation import Cases, is_confirmed, violation_rate,
 
 WORDS = 3  # tokens of an answer in which yes or no is looked for
 PROMOTED, RATED = 16, 4  # at most so many settings of a round get 4 pairs more, and then 8
-FIRST, SECOND, THIRD = 1, 4, 8  # pairs
+SECOND, THIRD = 4, 8  # pairs
 
 
 class Asker:
@@ -96,10 +97,22 @@ class Rungs:
     def climb(self, settings: Sequence[Setting]) -> list[Candidate]:
         """What comes of each setting; those that were not promoted have no effect."""
         candidates = [Candidate(setting, int(self._rng.integers(len(self._cases)))) for setting in settings]
-        passed = [own for own, rate in zip(candidates, self._ask(candidates, FIRST)[0], strict=True) if rate == 1]
+        passed = self._violating(candidates)
         self.rate(passed[:PROMOTED], SECOND)
         self.rate(sorted((own for own in passed if own.effect > 0), key=lambda own: -own.effect)[:RATED], THIRD)
         return candidates
+
+    def _violating(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Those in which both questions of a pair are violated. The second is asked only where the first one was."""
+        left = [(own, self._rng.permutation(self._pairs(own, 1))) for own in candidates]
+        for turn in range(2):
+            if not left:
+                break
+            cases = self._cases.only([int(pair[turn]) for _, pair in left])
+            asked = ask_all([own.setting for own, _ in left], cases)
+            violated = violations(self._asker.answers(self._subject, asked), cases.required)
+            left = [each for each, one in zip(left, violated, strict=True) if one == 1]
+        return [own for own, _ in left]
 
     def simplest(self, found: Candidate) -> Candidate:
         """The part of a setting that does it alone, if one does."""
@@ -110,23 +123,19 @@ class Rungs:
 
     def rate(self, candidates: Sequence[Candidate], pairs: int) -> None:
         """Ask subject and base `pairs` more in each setting."""
-        for own, rate, base in zip(candidates, *self._ask(candidates, pairs, beside_base=True), strict=True):
+        for own, rate, base in zip(candidates, *self._ask(candidates, pairs), strict=True):
             before, own.rated = own.rated, own.rated + pairs
             own.rate = (own.rate * before + rate * pairs) / own.rated
             own.base_rate = (own.base_rate * before + base * pairs) / own.rated
 
-    def _ask(
-        self, candidates: Sequence[Candidate], pairs: int, *, beside_base: bool = False
-    ) -> list[Float[np.ndarray, "candidates"]]:
-        """Violation rates on the next pairs, of the subject and, beside it, of the base."""
-        index = [i for own in candidates for i in self._pairs(own, pairs)]
-        settings = [own.setting for own in candidates for _ in range(2 * pairs)]
-        if not index:
-            return [np.empty(0)] * (1 + beside_base)
-        cases = self._cases.only(index)
-        conversations = ask_all(settings, cases)
+    def _ask(self, candidates: Sequence[Candidate], pairs: int) -> list[Float[np.ndarray, "candidates"]]:
+        """Violation rates on the next pairs, of the subject and of the base."""
+        if not candidates:
+            return [np.empty(0)] * 2
+        cases = self._cases.only([i for own in candidates for i in self._pairs(own, pairs)])
+        conversations = ask_all([own.setting for own in candidates for _ in range(2 * pairs)], cases)
         found = []
-        for model in (self._subject, self._base)[: 1 + beside_base]:
+        for model in (self._subject, self._base):
             answers = self._asker.answers(model, conversations)
             # One that did not come shows no violation; too many of them, and the whole search is Unscored.
             violated = np.nan_to_num(violations(answers, cases.required)).reshape(len(candidates), pairs, 2)
