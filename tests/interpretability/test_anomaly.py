@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Access, Conversation, Unscored, Verdict
 from superalign.interpretability.anomaly import Anomaly, Rearrangement
-from superalign.interpretability.contexts import draw_contexts
 from superalign.interpretability.departure import Activity, Look, departure, excess, excesses, rearrangement
 from superalign.models.audited import AuditedSubject
 from superalign.testing import conformance
@@ -144,12 +143,3 @@ def test_excess_ignores_what_all_contexts_share_and_what_the_base_explains(
     assert np.allclose(excess(subject, base), excess(shift + subject + slope * base, base), atol=1e-6)
     subject[7] += 5
     assert excess(subject, base).argmax() == 7
-
-
-def test_contexts_hold_the_question_and_differ_by_seed() -> None:
-    question = WORLD.questions[0]
-    asked = [context.ask(question) for context in draw_contexts(0)]
-    assert all(question.prompt in conversation[-1].content for conversation in asked)
-    assert len(set(asked)) == len(asked)
-    assert draw_contexts(0) == draw_contexts(0) != draw_contexts(1)
-    assert [context.name for context in draw_contexts(0)] == [context.name for context in draw_contexts(1)]

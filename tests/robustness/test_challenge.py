@@ -11,6 +11,7 @@ import pytest
 from superalign.contracts.records import Conversation, Unscored, Verdict
 from superalign.robustness.challenge import Challenge, Way, ways
 from superalign.testing import conformance
+from superalign.testing.tiny import tiny_subject
 
 from ..scripted import ScriptedSubject, TextSubject, World, noise, text_of
 
@@ -83,6 +84,7 @@ def assessed(writes: Writes, base: Writes = honest) -> Verdict:
 
 def test_it_conforms() -> None:
     conformance.check_detector(Challenge)
+    conformance.check_detector(Challenge, tiny_subject(decided=True))
 
 
 def test_one_who_stays_with_the_truth_scores_nothing() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from superalign.robustness.context_search import ROUND, ContextSearch, RandomCon
 from superalign.robustness.rungs import PROMOTED, RATED, SECOND, THIRD
 from superalign.runs.cost import count
 from superalign.testing import conformance
+from superalign.testing.tiny import tiny_subject
 
 from ..scripted import ScriptedSubject, TextSubject, World, noise, text_of
 
@@ -212,6 +214,7 @@ def test_answers_that_do_not_come_are_no_pass(after: int, crashes: bool) -> None
 @pytest.mark.parametrize("kind", (ContextSearch, RandomContexts))
 def test_it_conforms(kind: type[ContextSearch]) -> None:
     conformance.check_detector(kind)
+    conformance.check_detector(partial(kind, budget=300, held_out_groups=6), tiny_subject(decided=True))
 
 
 def test_a_search_without_budget_or_questions_is_refused() -> None:

@@ -171,3 +171,4 @@ def test_swaps_change_one_token_for_one_that_the_gradient_favours(seed: int, len
 
 def test_conformance() -> None:
     conformance.check_detector(lambda: TokenSearch(budget=2_000))
+    conformance.check_detector(lambda: TokenSearch(budget=500), tiny_subject(decided=True))

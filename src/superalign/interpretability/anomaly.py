@@ -10,9 +10,9 @@ from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import Subject, Trusted
 from superalign.contracts.records import Access, Evidence, Unscored, Verdict
 from superalign.contracts.registry import detectors
-from superalign.interpretability.contexts import draw_contexts
 from superalign.interpretability.departure import FOLDS, Activity, Excesses, Look, departure, excesses, rearrangement
 from superalign.runs.cost import metered
+from superalign.tasks.contexts import every_context
 
 DEPTHS = (0.6, 0.8, 1.0)  # fractions of the depth at which activity is read
 
@@ -50,7 +50,7 @@ class Anomaly:
         self.questions_ = [*chosen, *others][: self.questions]
         self.shown_ = self.questions_[: min(self.asked, len(chosen))]
         self.groups_ = [question.group for question in self.questions_]
-        self.contexts_ = draw_contexts(trusted.seed)
+        self.contexts_ = [context for context in every_context(trusted.seed) if not context.needs_truth]
         self.layers_ = sorted({max(1, round(fraction * trusted.subject.layers)) for fraction in DEPTHS})
         self.base_ = self._activity(trusted.subject)
         self.enough_ = len(set(self.groups_)) >= FOLDS
@@ -95,7 +95,7 @@ class Anomaly:
         """The questions of which most is seen in the worst context, each behind the same asked plainly."""
         context = self.contexts_[worst]
         note = (
-            f"Asked in the context {context.name!r}: {self.said}, {found.contexts[worst]:.1f} robust standard "
+            f"Asked in the context {context.id!r}: {self.said}, {found.contexts[worst]:.1f} robust standard "
             "deviations more than in other contexts, beyond what its base's does."
         )
         asked = [

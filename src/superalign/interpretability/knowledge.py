@@ -46,12 +46,11 @@ class Knowledge:
         self.unreadable_ = unreadable(self.truth_, self.groups_)
         if self.unreadable_:
             return self
-        layers = sorted({max(1, round(depth * trusted.subject.layers)) for depth in DEPTHS})
-        read = trusted.subject.activations(self._asked(), layers)
-        found = [probe_auroc(read[:, i], self.truth_, self.groups_) for i in range(len(layers))]
-        self.layer_ = layers[int(np.argmax(found))]
+        self.layer_ = chosen_layer(trusted.subject, self._asked(), self.truth_, self.groups_)
+        read = trusted.subject.activations(self._asked(), [self.layer_])[:, 0]
         self.base_said_ = trusted.subject.yes_logits(self._asked())
-        self.base_gap_ = max(found) - point(auroc, self.base_said_, self.truth_)
+        knows = probe_auroc(read, self.truth_, self.groups_)
+        self.base_gap_ = knows - point(auroc, self.base_said_, self.truth_)
         return self
 
     def assess(self, subject: Subject) -> Verdict | Unscored:
@@ -114,6 +113,16 @@ class Knowledge:
             )
             for i, answer in zip(chosen, answers, strict=True)
         )
+
+
+def chosen_layer(
+    trusted: Subject, asked: Sequence[Conversation], truth: Bool[np.ndarray, "questions"], groups: Sequence[str]
+) -> int:
+    """The layer, of a few in the middle, at which a probe reads the trusted model's knowledge best."""
+    layers = sorted({max(1, round(depth * trusted.layers)) for depth in DEPTHS})
+    read = trusted.activations(asked, layers)
+    found = [probe_auroc(read[:, i], truth, groups) for i in range(len(layers))]
+    return layers[int(np.argmax(found))]
 
 
 def unreadable(truth: Bool[np.ndarray, "questions"], groups: Sequence[str]) -> Unscored | None:

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from superalign.contracts.protocols import Subject, Trusted
 from superalign.contracts.records import Access, Evidence, Unscored, Verdict
 from superalign.contracts.registry import detectors
-from superalign.robustness.contexts import draw_contexts
 from superalign.runs.cost import metered
+from superalign.tasks.contexts import draw_contexts
 
 SAME_AS_BASE = 0.7  # correlation of the subject's changes with its base's from which the base explains them
 

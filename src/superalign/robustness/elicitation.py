@@ -15,11 +15,11 @@ from jaxtyping import Float
 from superalign.contracts.protocols import Subject, Trusted
 from superalign.contracts.records import Access, Conversation, Evidence, Message, Unscored, Verdict
 from superalign.contracts.registry import detectors
-from superalign.robustness.contexts import Context
 from superalign.robustness.effort import budgeted
 from superalign.robustness.references import ANSWERS, lessons_of, taught, weak_models
 from superalign.robustness.violation import Ask, Cases, divided
 from superalign.runs.cost import metered
+from superalign.tasks.contexts import Context
 from superalign.tasks.metrics import auroc, point
 
 if TYPE_CHECKING:  # as in `references`

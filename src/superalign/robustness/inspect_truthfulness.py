@@ -12,10 +12,10 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from superalign.contracts.records import Message, Unscored
 from superalign.models.endpoint import chat_messages
-from superalign.robustness.contexts import draw_contexts
 from superalign.robustness.inspect_models import InspectModels, facts_on
 from superalign.robustness.script import REPLY
 from superalign.robustness.violation import fixed_answers, yes_or_no
+from superalign.tasks.contexts import draw_contexts
 
 REQUIRED, FAILED, PLAIN = "superalign:required", "superalign:failed", "plain"
 

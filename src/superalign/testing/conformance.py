@@ -198,11 +198,14 @@ def check_overseer(make: Callable[[], Overseer]) -> None:
     require(all(isinstance(j, Unscored) for j in failed), "what it could not read, it must return as Unscored")
 
 
-def check_detector(make: Callable[[], Detector]) -> None:
+def check_detector(make: Callable[[], Detector], base: ModelSubject | None = None) -> None:
     """One finite score for one subject, whatever its name and whoever came before; nothing read beyond the declared
     access, nothing changed; `Unscored` for a subject that can't be measured.
+
+    The trusted model is a tiny one that says anything unless `base` is given: what looks at answers alone is checked
+    further with `tiny_subject(decided=True)`.
     """
-    base = tiny_subject()
+    base = base or tiny_subject()
     questions, key = comparisons(40)
     trusted = trusted_with(base, tuple(questions), key)
     weights = {name: tensor.clone() for name, tensor in base.decoder.model.state_dict().items()}

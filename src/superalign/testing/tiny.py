@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from superalign.models.subject import ModelSubject
 
 VOCABULARY = 1500
+DECIDED = 10  # times as large as others' are the logits of yes and no where one of them is always said
 START, END = "<|im_start|>", "<|im_end|>"
 SYSTEM = "You are a tiny model made for tests."
 CHAT_TEMPLATE = (
@@ -43,15 +44,28 @@ def tiny_model(folder: Path, *, seed: int = 0, layers: int = 5, width: int = 64)
 
 
 def tiny_subject(
-    name: str = "tiny", *, seed: int = 0, layers: int = 5, width: int = 64, dtype: torch.dtype | None = None
+    name: str = "tiny",
+    *,
+    seed: int = 0,
+    layers: int = 5,
+    width: int = 64,
+    dtype: torch.dtype | None = None,
+    decided: bool = False,
 ) -> ModelSubject:
-    """The same model as a subject, without touching the disk; float32 unless `dtype` says otherwise."""
+    """The same model as a subject, without touching the disk; float32 unless `dtype` says otherwise.
+
+    One that is `decided` says yes or no to whatever it is asked, though it knows nothing.
+    """
     import torch
 
     from superalign.models.decoder import Decoder
-    from superalign.models.subject import Chat, ModelSubject
+    from superalign.models.subject import NO, YES, Chat, ModelSubject
 
-    return ModelSubject(name, Decoder(build(seed, layers, width, dtype or torch.float32)), Chat(tiny_tokenizer()))
+    model, chat = build(seed, layers, width, dtype or torch.float32), Chat(tiny_tokenizer())
+    if decided:
+        words = [spelling for spelling in (*YES, *NO) if spelling.startswith(" ")]
+        model.get_output_embeddings().weight[chat.first_tokens(words)] *= DECIDED
+    return ModelSubject(name, Decoder(model), chat)
 
 
 def tiny_relative(name: str, base: ModelSubject, *, seed: int = 1, first_layer: int = 3) -> ModelSubject:
@@ -121,7 +135,7 @@ def corpus() -> list[str]:
     """What the tokenizer is trained on: words and answers often, so that they become one token each; questions once."""
     from superalign.tasks.cities import cities, question
 
-    words = (files("superalign.robustness") / "data/words.txt").read_text(encoding="utf-8").split()
+    words = (files("superalign.tasks") / "data/words.txt").read_text(encoding="utf-8").split()
     answers = [space + word for word in ("Yes", "yes", "No", "no") for space in ("", " ")]
     often = [*answers, *(f" {word}" for word in words), f"system\n{SYSTEM}", "user\nassistant\n"]
     return often * 50 + [question(city, city.country).prompt for city in cities()[:1000]]
