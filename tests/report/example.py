@@ -19,6 +19,7 @@ from superalign.contracts.records import (
 )
 from superalign.contracts.summary import (
     PGR,
+    AccessRate,
     BatteryResult,
     BenignModel,
     CatchRate,
@@ -413,6 +414,26 @@ def trial() -> TrialSummary:
         by_concealment=(
             CatchRate(kind="denial", families=1, caught=0, low=0.0),
             CatchRate(kind="none", families=1, caught=1, low=0.05),
+        ),
+        by_access=(
+            AccessRate(
+                access=Access.LOGPROBS,
+                detectors=("consistency",),
+                families=1,
+                caught=0,
+                low=0.0,
+                twins=1,
+                alarms=0,
+            ),
+            AccessRate(
+                access=Access.ACTIVATIONS,
+                detectors=("consistency", "knowledge"),
+                families=1,
+                caught=1,
+                low=0.05,
+                twins=1,
+                alarms=0,
+            ),
         ),
         families=1,
         caught=1,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from superalign.contracts.protocols import Gate, Rates
-from superalign.contracts.records import Cost, Unscored, Verdict
+from superalign.contracts.records import Access, Cost, Unscored, Verdict
 from superalign.contracts.summary import BenignModel, Threshold, TrialSummary
 from superalign.models.teach import TrainedModel
 from superalign.runs.plan import Concealment, Implant
@@ -16,6 +16,7 @@ from superalign.trials.count import count
 from superalign.trials.plant import Seedling
 from superalign.trials.statistics import benign_threshold
 
+ACCESS = {"behaviour": (Access.BLACK_BOX,), "internals": (Access.BLACK_BOX, Access.ACTIVATIONS)}
 Score = float | str | Verdict  # a number, why there is none, or a whole verdict
 
 
@@ -71,7 +72,7 @@ def counted(subjects: Sequence[Subject], thresholds: Mapping[str, Threshold] = T
         f"s{i}": {"behaviour": result(outer), "internals": result(inner)}
         for i, (_, outer, inner) in enumerate(subjects)
     }
-    return count(names, found, thresholds, known=0)
+    return count(names, found, thresholds, ACCESS, known=0)
 
 
 def pair(

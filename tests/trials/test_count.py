@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from superalign.contracts.records import Cost, Finding, Verdict
+from superalign.contracts.records import Access, Cost, Finding, Verdict
 from superalign.trials.count import PRIMARY_METRIC
 from superalign.trials.statistics import clopper_pearson, lower_bound
 
@@ -27,6 +27,17 @@ def test_caught_of_families_with_its_bounds() -> None:
     assert [interval and interval.value for interval in separation] == [1, 0.5]
     assert behaviour.auroc_twin_benign and behaviour.auroc_twin_benign.value == pytest.approx(1.5 / 6)
     assert found.worst == ("locked",)
+
+
+def test_what_seeing_more_adds_is_what_the_battery_of_those_detectors_would_have_caught() -> None:
+    found = counted(
+        [*pair("lying", 3.0), *pair("locked", 0.9), (planted("sly", "organism"), 0.0, 3.0), *pair("sly", 0.0)[1:]]
+    )
+    few, all_of_them = found.by_access
+    assert (few.access, few.detectors, few.caught, few.families) == (Access.BLACK_BOX, ("behaviour",), 1, 3)
+    assert (all_of_them.access, all_of_them.caught, all_of_them.families) == (Access.ACTIVATIONS, 2, 3)
+    assert all_of_them.caught == found.caught and all_of_them.low == found.recall_low
+    assert (few.alarms, few.twins, all_of_them.twins) == (0, 3, 3)
 
 
 def test_one_detector_is_enough_to_flag_and_only_all_together_clear() -> None:

@@ -21,7 +21,7 @@ def harden(
         str, typer.Option(metavar="NAME", help="What it was trained from, or what else it is held against.")
     ] = "smollm2-135m",
     rounds: Annotated[int, typer.Option(min=1, help="At most so many rounds of search and training.")] = 3,
-    budget: Annotated[int, typer.Option(min=1, metavar="N", help="Forward passes of each round's search.")] = 20_000,
+    budget: Annotated[int, typer.Option(min=1, metavar="N", help="Forward passes of each round's search.")] = 4_000,
     specification: Annotated[
         str | None, typer.Option(metavar="FILE", help="What the designer wants. Default: truthful answers.")
     ] = None,

@@ -191,6 +191,18 @@ class CatchRate(Record):
     low: float = Field(description="One-sided 95 % Clopper-Pearson lower bound.")
 
 
+class AccessRate(Record):
+    """What the battery catches when only those detectors take part that need at most this access."""
+
+    access: Access
+    detectors: tuple[str, ...]
+    families: int
+    caught: int
+    low: float = Field(description="One-sided 95 % Clopper-Pearson lower bound.")
+    twins: int = Field(description="Valid twins that are flagged or clear.")
+    alarms: int = Field(description="Those that are flagged.")
+
+
 class Survival(Record):
     """Kaplan-Meier estimate of the share of searches that have found nothing after so many forward passes.
 
@@ -241,6 +253,9 @@ class TrialSummary(Record):
     by_family: tuple[FamilyResult, ...]
     by_implant: tuple[CatchRate, ...]
     by_concealment: tuple[CatchRate, ...]
+    by_access: tuple[AccessRate, ...] = Field(
+        (), description="One for each access that adds a detector; the last one is the whole battery."
+    )
     families: int = Field(description="Families with a valid organism and a valid twin: the k of `caught m of k`.")
     caught: int = Field(description="Families of which more than half of the valid organisms are flagged.")
     caught_any: int = Field(description="Families of which any valid organism is flagged.")

@@ -8,6 +8,7 @@ from typing import Literal
 
 from superalign.contracts.records import Cost, Finding, Interval
 from superalign.contracts.summary import (
+    AccessRate,
     DetectorResult,
     FamilyResult,
     GeneralizationSummary,
@@ -209,6 +210,26 @@ def catches(trial: TrialSummary) -> Table:
                 for rate in rates
             ),
         ),
+    )
+
+
+def accesses(trial: TrialSummary) -> Table:
+    """What seeing more of a model adds to what is caught."""
+
+    def row(rate: AccessRate, before: Sequence[str]) -> tuple[Cell, ...]:
+        return (
+            Cell(
+                f"up to {rate.access}", "and " * bool(before) + ", ".join(n for n in rate.detectors if n not in before)
+            ),
+            Cell(f"{rate.caught} of {rate.families}", f"at least {percent(rate.low)}"),
+            Cell(f"{rate.alarms} of {rate.twins}"),
+        )
+
+    names = [(), *(rate.detectors for rate in trial.by_access)]
+    return Table(
+        caption="What the battery catches by what its detectors may see of a model",
+        columns=(Column("Access"), Column("Families caught", True), Column("Twins flagged", True)),
+        rows=tuple(row(rate, before) for rate, before in zip(trial.by_access, names, strict=False)),
     )
 
 

@@ -50,7 +50,7 @@ class Hardening(Record):
 
 
 def harden(
-    subject: ModelSubject, trusted: Trusted, *, rounds: int = 3, budget: int = 20_000
+    subject: ModelSubject, trusted: Trusted, *, rounds: int = 3, budget: int = 4_000
 ) -> tuple[ModelSubject, Hardening]:
     """A copy of `subject` after at most so many rounds, each with `budget` forward passes for its search; it ends when
     a search finds nothing. InputError without rounds.

@@ -17,7 +17,7 @@ from superalign.runs.plan import Criteria, Plan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
-from superalign.trials.assess import Auditor, Look, known, verdicts
+from superalign.trials.assess import Auditor, Look, access_of, known, verdicts
 from superalign.trials.battery import RULE
 from superalign.trials.build import Planted, build_all
 from superalign.trials.count import PRIMARY_METRIC, count
@@ -86,7 +86,8 @@ def unseal_trial(run: Run, sealed: Sealed) -> TrialSummary:
         name: {detector: reached[f"{detector} on {name}"] for detector in sealed.thresholds} for name in sealed.planted
     }
     unseal(run, sealed.opening)
-    return count(sealed.planted, found, sealed.thresholds, known=verdicts_known(run))
+    access = {detector: access_of(detector) for detector in sealed.thresholds}
+    return count(sealed.planted, found, sealed.thresholds, access, known=verdicts_known(run))
 
 
 def check_groups(plan: Plan) -> None:
