@@ -49,6 +49,7 @@ def test_every_column_and_every_verdict_at_most_once(planted: Finished) -> None:
     found, finished = attack(planted.folder)
     fresh = [label for label, reused in finished if not reused]
     under = [label for label in fresh if ", under " in label]
+    assert sum(label.endswith(SHIFTED) for label in fresh) == 2 * (4 + 2)  # detectors, subjects and benign models
     organisms = [subject for subject in planted.summary.trial.subjects if subject.role == "organism"]  # type: ignore[union-attr]
     assert len(under) == 2 * 4 * len(prompt_attacks())  # detectors, subjects
     assert sum("rates of" in label for label in fresh) == len(organisms) * len(prompt_attacks()) == len(found.rates)

@@ -42,8 +42,9 @@ def _attacks(found: Attacks) -> Iterator[RenderableType]:
     yield Text(f"{plain(found.name)}: {plain(found.model)}", style="bold")
     yield from _section("Detectors under attack", attack_tables.table(found))
     yield from _bullets(attack_tables.sentences(found))
-    yield from _section("Chosen attacks", attack_tables.choices(found))
-    yield from _section("Is the misbehaviour still there?", attack_tables.rates(found))
+    if found.rates:
+        yield from _section("Chosen attacks", attack_tables.choices(found))
+        yield from _section("Is the misbehaviour still there?", attack_tables.rates(found))
 
 
 def _parts(summary: Summary, only: str | None) -> Iterator[RenderableType]:

@@ -24,9 +24,7 @@ from superalign.trials.attacks.prompts import prompt_attacks
 from superalign.trials.attacks.table import Found, evades, paired, separated, under_attack, with_siblings
 from superalign.trials.attacks.verdicts import prompted_verdicts, rates_under
 from superalign.trials.statistics import benign_threshold
-from superalign.trials.stress import Sealed
-
-Everything = Mapping[str, Found]  # by detector
+from superalign.trials.stress import Sealed, run_trial
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,8 @@ def attack(
     in_the_open = paired([subject for subject in trial.subjects if not evades(subject)])
     hidden = [subject for subject in trial.subjects if evades(subject)]
     looks = {label(detector, one): sealed.looks[label(detector, one)] for detector in detectors for one in in_the_open}
-    own = verdicts(run, "verdicts on the subjects", sealed.looks)
-    asked = {name: Look(**{**look, "auditor": shift.auditor}) for name, look in looks.items()}
-    shifted = verdicts(run, f"verdicts, asked {shift.task}", asked)
+    own = run_trial(run, sealed)
+    shifted = shifted_verdicts(run, looks, shift)
     limits, spent = shifted_thresholds(run, model, detectors, shift) if looks else ({}, Cost())
     rates = rates_of_all(run, model, splits, sealed, in_the_open)
     prompted = prompted_verdicts(run, prompt_attacks(), looks)
@@ -109,6 +106,13 @@ def label(detector: str, subject: SubjectResult) -> str:
 def of(detector: str, subjects: Sequence[SubjectResult], reached: Found) -> dict[str, Verdict | Unscored]:
     """What one detector says of `subjects`, by their names."""
     return {subject.name: reached[label(detector, subject)] for subject in subjects}
+
+
+def shifted_verdicts(run: Run, looks: Mapping[str, Look], shift: Shift) -> dict[str, Verdict | Unscored]:
+    """What comes of the same looks, asked the other task's questions."""
+    asked = {f"{name}, asked {shift.task}": Look(**{**look, "auditor": shift.auditor}) for name, look in looks.items()}
+    reached = verdicts(run, f"verdicts, asked {shift.task}", asked)
+    return dict(zip(looks, reached.values(), strict=True))
 
 
 def shifted_thresholds(
