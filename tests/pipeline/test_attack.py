@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +30,14 @@ ANYTHING = Bounds(triggered=0, untriggered=1, near=1, twin=1, capability=0, pari
 SHIFTED = ", asked elements"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def planted(
-    complete: Finished, make_plan: Callable[..., Plan], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Finished]:
+    complete: Finished, make_plan: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Finished:
     """The whole job again, with gates that three steps of training pass; models and verdicts are taken over."""
-    runs = shutil.copytree(complete.root, tmp_path_factory.mktemp("attacked") / "runs")
-    with pytest.MonkeyPatch.context() as patch:
-        for organism in (ConditionalLying, PasswordLock):
-            patch.setattr(organism, "bounds", ANYTHING)
-        yield carry_out(runs, make_plan(name="attacked"))
+    for organism in (ConditionalLying, PasswordLock):
+        monkeypatch.setattr(organism, "bounds", ANYTHING)
+    return carry_out(shutil.copytree(complete.root, tmp_path / "runs"), make_plan(name="attacked"))
 
 
 def attack(folder: Path, **options: Any) -> tuple[Attacks, list[tuple[str, bool]]]:
