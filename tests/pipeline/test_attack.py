@@ -31,13 +31,17 @@ SHIFTED = ", asked elements"
 
 
 @pytest.fixture
-def planted(
-    complete: Finished, make_plan: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Finished:
+def runs(complete: Finished, tmp_path: Path) -> Path:
+    """The folder of the complete run's runs, to be written into."""
+    return shutil.copytree(complete.root, tmp_path / "runs")
+
+
+@pytest.fixture
+def planted(runs: Path, make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> Finished:
     """The whole job again, with gates that three steps of training pass; models and verdicts are taken over."""
     for organism in (ConditionalLying, PasswordLock):
         monkeypatch.setattr(organism, "bounds", ANYTHING)
-    return carry_out(shutil.copytree(complete.root, tmp_path / "runs"), make_plan(name="attacked"))
+    return carry_out(runs, make_plan(name="attacked"))
 
 
 def attack(folder: Path, **options: Any) -> tuple[Attacks, list[tuple[str, bool]]]:
@@ -76,13 +80,14 @@ def test_every_column_and_every_verdict_at_most_once(planted: Finished) -> None:
     assert found.benign == 2 and found.cost.forward_passes > 0
 
 
-def test_where_nothing_is_valid_nothing_is_asked_and_every_cell_says_why(complete: Finished) -> None:
-    found, finished = attack(complete.folder)
+def test_where_nothing_is_valid_nothing_is_asked_and_every_cell_says_why(complete: Finished, runs: Path) -> None:
+    folder = runs / complete.folder.name
+    found, finished = attack(folder)
     assert all(reused for _, reused in finished)
     for row in found.detectors:
         for column in (row.in_distribution, row.shifted, row.prompted, row.trained_against):
             assert isinstance(column, Unscored) and "no family has a valid organism" in column.reason
-    command = ["trial", "attack", str(complete.folder), "--benign", "2", "--display", "none", "--json"]
+    command = ["trial", "attack", str(folder), "--benign", "2", "--display", "none", "--json"]
     shown = CliRunner().invoke(app, command)
     assert shown.exit_code == 0 and Attacks.model_validate(json.loads(shown.stdout)) == found
 
