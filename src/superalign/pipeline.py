@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from superalign.contracts.attacks import Attacks
 from superalign.contracts.errors import InputError, PlanError
 from superalign.contracts.protocols import Subject, Trusted
 from superalign.contracts.records import Access, Specification, Unscored, Verdict
 from superalign.contracts.registry import detectors, organisms, overseers, tasks
-from superalign.contracts.summary import Summary
-from superalign.generalization.weak_to_strong import generalize, train_students
+from superalign.contracts.summary import Summary, Threshold
+from superalign.generalization.weak_to_strong import Students, generalize, train_students
 from superalign.models.altered import save_adapter, with_open_weights
 from superalign.models.handle import ModelIdentity, identify, open_base, open_user_model
 from superalign.oversight.measure import oversee
@@ -25,14 +26,16 @@ from superalign.tasks.specification import default_specification
 from superalign.tasks.splits import Splits, divide
 from superalign.trials.argument import argue_beside, trial_beside
 from superalign.trials.assess import Auditor, needs_more, verdict_on
+from superalign.trials.attacks.attack import attack, shift_to
 from superalign.trials.battery import judge_model
 from superalign.trials.build import build_all
 from superalign.trials.card import OrganismCard, export
 from superalign.trials.decide import decide
 from superalign.trials.plant import honest_model
-from superalign.trials.seal import check_unspent
+from superalign.trials.saved import ATTACKS_FILE, SUMMARY_FILE, saved_attacks, saved_summary
+from superalign.trials.seal import check_opened, check_unspent
 from superalign.trials.stress import Sealed, check_groups, run_trial, seal_trial, stress, unseal_trial
-from superalign.trials.validate import calibrate, curve, validate
+from superalign.trials.validate import calibrate, curve, habits, validate
 
 Step = Literal["oversee", "generalize", "validate", "stress", "decide"]
 
@@ -126,9 +129,33 @@ def sealed_trial(run: Run, device: str) -> Sealed:
     """The trial under its seal, with all that comes before."""
     check_unspent(run)
     model, splits, auditor = prepare(run, device)
-    trained = train_students(run, model, splits, oversee(run, model, splits).train)
-    thresholds = calibrate(run, model, splits, auditor, trained)
+    trained, thresholds = before_the_trial(run, model, splits, auditor)
     return seal_trial(run, model, splits, auditor, thresholds, trained.ceilings[0])
+
+
+def before_the_trial(
+    run: Run, model: ModelIdentity, splits: Splits, auditor: Auditor
+) -> tuple[Students, dict[str, Threshold]]:
+    """The students, and the thresholds that their like set."""
+    trained = train_students(run, model, splits, oversee(run, model, splits).train)
+    return trained, calibrate(run, model, splits, auditor, trained)
+
+
+def attack_trial(run: Run, *, task: str = "elements", benign: int = 8, device: str = "cpu") -> Attacks:
+    """After the trial: its detectors under attack, with questions of `task` and `benign` models for their thresholds.
+    Leaves `attacks.json`, and in a complete run the report with it. SealError before the trial is unsealed.
+    """
+    check_opened(run)
+    model, splits, auditor = prepare(run, device)
+    trained, thresholds = before_the_trial(run, model, splits, auditor)
+    models = [*trained.students[1:], *habits(run, model, splits, trained)]  # those of `calibrate`, in its order
+    shift = shift_to(task, run.plan, auditor, models, benign)
+    sealed = seal_trial(run, model, splits, auditor, thresholds, trained.ceilings[0])
+    found = attack(run, model, splits, sealed, unseal_trial(run, sealed), shift)
+    run.write(ATTACKS_FILE, found.model_dump_json(indent=1) + "\n")
+    if complete := saved_summary(run.folder):
+        run.write("report.html", render(complete, found))
+    return found
 
 
 def build_organism(runs: Path, plan: Plan, out: Path, *, device: str = "cpu", display: Display) -> list[OrganismCard]:
@@ -259,6 +286,6 @@ def summary(run: Run, parts: dict[str, Any], model: str | None = None) -> Summar
 
 def publish(run: Run, found: Summary) -> Summary:
     """Leave `summary.json` and `report.html` in the run folder."""
-    run.write("summary.json", found.model_dump_json(indent=1) + "\n")
-    run.write("report.html", render(found))
+    run.write(SUMMARY_FILE, found.model_dump_json(indent=1) + "\n")
+    run.write("report.html", render(found, saved_attacks(run.folder)))
     return found

@@ -18,32 +18,22 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a run again, one self-contained HTML file, and say where; with --json, print its summary."""
-    from pydantic import ValidationError
-
-    from superalign.contracts.summary import Summary
     from superalign.report import html
+    from superalign.trials.saved import saved_attacks, saved_summary
 
-    source = Path(folder) / "summary.json"
-    if not source.is_file():
+    summary = saved_summary(Path(folder))
+    if summary is None:
         raise RunError(
             "This folder holds no finished run: it has no summary.json.",
             where=folder,
             fix=f"If it is a run, finish it: superalign run {folder}",
         )
-    try:
-        summary = Summary.model_validate_json(source.read_bytes())
-    except ValidationError:
-        raise RunError(
-            "The summary is damaged, or was written by another version.",
-            where=str(source),
-            fix=f"Make it again from the run's steps: superalign run {folder}",
-        ) from None
     if as_json:
         print_json(summary.model_dump(mode="json"))
         return
-    target = Path(output) if output else source.with_name("report.html")
+    target = Path(output) if output else Path(folder) / "report.html"
     try:
-        target.write_text(html.render(summary), encoding="utf-8")
+        target.write_text(html.render(summary, saved_attacks(Path(folder))), encoding="utf-8")
     except OSError as error:
         raise RunError(f"The report can't be written: {error.strerror}.", where=str(target)) from None
     print(target)

@@ -1,11 +1,15 @@
-"""`superalign trial`: the sealed trial of a plan in its three stages, which `superalign stress` does in one go."""
+"""`superalign trial`: the sealed trial of a plan in its three stages, which `superalign stress` does in one go; and an
+attack on its detectors afterwards.
+"""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import typer
 
 from superalign.cli.options import AsJson, Device, Displayed, Jobs, On, PlanOrRun, RunFolder, Runs, Seed, Settings, Step
-from superalign.cli.output import print_facts, print_list
+from superalign.cli.output import print_facts, print_json, print_list
 from superalign.cli.run import opened_run, show
 
 EXAMPLES = """Example:
@@ -15,10 +19,13 @@ superalign trial seal plans/quickstart.yaml
 superalign trial run runs/2026-11-30-quickstart-1a2b3c4d
 
 superalign trial unseal runs/2026-11-30-quickstart-1a2b3c4d
+
+superalign trial attack runs/2026-11-30-quickstart-1a2b3c4d
 """
 app = typer.Typer(
     no_args_is_help=True,
-    help="A sealed trial in stages: commit to labels and thresholds, reach the verdicts, open the seal.",
+    help="A sealed trial in stages: commit to labels and thresholds, reach the verdicts, open the seal. Afterwards: an "
+    "attack on its detectors.",
     epilog=EXAMPLES,
 )
 
@@ -83,3 +90,32 @@ def unseal(folder: RunFolder, device: Device = "cpu", as_json: AsJson = False, d
         found = pipeline.unseal(opened, device=chosen)
         where = opened.folder
     show(found, Step.STRESS, where, as_json=as_json)
+
+
+@app.command()
+def attack(
+    folder: RunFolder,
+    task: Annotated[str, typer.Option(metavar="NAME", help="Whose questions they are given instead.")] = "elements",
+    benign: Annotated[
+        int, typer.Option(metavar="N", min=1, help="At most so many benign models set the thresholds there.")
+    ] = 8,
+    device: Device = "cpu",
+    jobs: Jobs = 1,
+    on: On = "local",
+    as_json: AsJson = False,
+    display: Displayed = None,
+) -> None:
+    """Attack the detectors of an unsealed trial: each in distribution, shifted, under a prompt attack, trained against.
+
+    Every verdict is a step: what was killed goes on where it was. Leaves attacks.json, and the report with the table.
+    """
+    with opened_run(folder, None, None, device, "runs", display, jobs, on) as (opened, chosen):
+        from superalign import pipeline
+
+        found = pipeline.attack_trial(opened, task=task, benign=benign, device=chosen)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    from superalign.report import terminal
+
+    print(terminal.render_attacks(found))

@@ -7,7 +7,9 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from superalign.contracts.attacks import Attacks
 from superalign.contracts.summary import DetectorResult, Summary, Threshold
+from superalign.report import attacks as attack_tables
 from superalign.report import plots, tables, wording
 from superalign.report.limits import limits
 from superalign.report.steps import steps
@@ -20,8 +22,9 @@ REQUIRES = {
 }
 
 
-def render(summary: Summary) -> str:
-    """The whole page. Sections that the run left out are left out, and their boxes in the picture are grey.
+def render(summary: Summary, attacks: Attacks | None = None) -> str:
+    """The whole page, with what an attack on the trial's detectors found, if there was one. Sections that the run left
+    out are left out, and their boxes in the picture are grey.
 
     Prompts, answers and names are untrusted: all are escaped, and the page's own policy forbids scripts.
     """
@@ -33,6 +36,8 @@ def render(summary: Summary) -> str:
     template = environment.from_string(package.joinpath("template.html").read_text(encoding="utf-8"))
     return template.render(
         summary=summary,
+        attacks=attacks,
+        attack_tables=attack_tables,
         style=Markup(package.joinpath("style.css").read_text(encoding="utf-8")),
         steps=steps(summary),
         limits=limits(summary),

@@ -10,7 +10,9 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from superalign.contracts.attacks import Attacks
 from superalign.contracts.summary import Claim, DecisionSummary, Summary
+from superalign.report import attacks as attack_tables
 from superalign.report import tables, wording
 from superalign.report.steps import Step, steps
 from superalign.report.tables import TONES, Cell, Table
@@ -20,11 +22,29 @@ STYLES = {"good": "bold green", "bad": "bold red", "open": "bold yellow", "muted
 
 def render(summary: Summary, only: str | None = None, width: int | None = None) -> str:
     """The text to print: the whole run, or the step `only`. Colours when stdout is a terminal that wants them."""
+    return _printed(_parts(summary, only), width)
+
+
+def render_attacks(found: Attacks, width: int | None = None) -> str:
+    """The text to print of a trial's detectors under attack."""
+    return _printed(_attacks(found), width)
+
+
+def _printed(parts: Iterator[RenderableType], width: int | None) -> str:
     console = Console(width=width, highlight=False)
     with console.capture() as captured:
-        for part in _parts(summary, only):
+        for part in parts:
             console.print(part)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def _attacks(found: Attacks) -> Iterator[RenderableType]:
+    yield Text(f"{plain(found.name)}: {plain(found.model)}", style="bold")
+    yield from _section("Detectors under attack", attack_tables.table(found))
+    yield from _bullets(attack_tables.sentences(found))
+    if found.rates:
+        yield from _section("Chosen attacks", attack_tables.choices(found))
+        yield from _section("Is the misbehaviour still there?", attack_tables.rates(found))
 
 
 def _parts(summary: Summary, only: str | None) -> Iterator[RenderableType]:

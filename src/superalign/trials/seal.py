@@ -78,6 +78,16 @@ def check_unspent(run: Run) -> None:
         )
 
 
+def check_opened(run: Run) -> None:
+    """SealError as long as the run's trial was not opened: who attacks its detectors goes by its labels."""
+    if not run.ledger.entries("unseal"):
+        raise SealError(
+            "The trial has not been unsealed, and attacks are chosen by its labels.",
+            where=str(run.folder),
+            fix=f"Open it first: superalign trial unseal {run.folder}",
+        )
+
+
 def read_seal(run: Run) -> Opening:
     """The opening that was written before. SealError when the file was damaged."""
     path = run.folder / SEAL_FILE
