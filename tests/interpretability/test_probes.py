@@ -7,12 +7,12 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 from sklearn.preprocessing import StandardScaler
+from superalign.interpretability.layer_curve import layer_curve
 
 from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import AnswerKey
 from superalign.contracts.records import Question
 from superalign.interpretability.estimators import MeanDifferenceProbe
-from superalign.interpretability.layer_curve import layer_curve
 from superalign.interpretability.probes import out_of_fold, probe_auroc, shuffled_within_groups, text_baselines
 from superalign.tasks.metrics import auroc, point
 from superalign.tasks.splits import by_group
