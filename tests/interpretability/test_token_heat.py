@@ -65,6 +65,13 @@ def test_without_weights_no_token_is_seen(subject: ModelSubject, knowledge: Know
         assert isinstance(found, Unscored) and "weights" in found.reason
 
 
+def test_answers_that_do_not_vary_are_unscored(subject: ModelSubject, knowledge: Knowledge) -> None:
+    mute = ModelSubject("mute", subject.decoder, subject.chat)
+    mute.margins = lambda states: np.zeros(len(states))  # type: ignore[method-assign]
+    found = token_heat(mute, knowledge)
+    assert isinstance(found, Unscored) and "do not vary" in found.reason
+
+
 def test_facts_that_no_probe_can_be_fitted_to_are_unscored(subject: ModelSubject) -> None:
     few = Knowledge(groups=3).fit(WORLD.trusted(subject))
     found = token_heat(subject, few)

@@ -70,5 +70,5 @@ def test_less_access_shows_less(make_plan: Callable[..., Plan], other: ModelIden
     assert found is not None and isinstance(found.probe, ProbeReading)
     unseen = {control.name for control in found.probe.controls if isinstance(control.auroc, Unscored)}
     assert unseen == {"input embeddings", "base model"}
-    assert isinstance(found.heat, Unscored) and found.features == ()
+    assert isinstance(found.heat, Unscored) and found.features is None
     assert [step for step, _ in display.finished] == STEPS[:2]

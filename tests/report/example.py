@@ -318,7 +318,7 @@ def probe_reading(layers: Sequence[int] = tuple(range(2, 31, 2))) -> ProbeReadin
         p_value=0.01,
         shuffled=Chance(mean=0.5, high=0.56, draws=99),
         shuffling="within groups",
-        chosen=tuple(Choice(layer=layer, strength=0.01) for layer in (layers[-3:] * 2)[:5]),
+        chosen=tuple(Choice(layer=layer, strength=0.01) for layer in (*layers[-3:], *layers[-3:])[:5]),
         best=Best(layer=layers[-1], auroc=0.94, p_value=0.01, shuffled=Chance(mean=0.55, high=0.59, draws=99)),
         controls=tuple(
             Control(name=name, auroc=around(value), ahead=around(0.93 - max(0.5, value), 0.03))

@@ -6,7 +6,7 @@ import re
 from html import unescape
 from xml.etree import ElementTree
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from superalign.contracts.readings import Inside, TokenHeat, TokenValues
@@ -95,12 +95,14 @@ def test_one_token_no_answer_and_only_zeros() -> None:
     assert "429" in section(Inside(heat=(heat(answered={"reason": "the endpoint answered 429"}),)))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_no_token_steers_the_page(text: str) -> None:
     shown = inside.legible(text + "\u202e\x00")
     assert "\u202e" not in shown and "\x00" not in shown and shown
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-100, 100), min_size=1, max_size=9), st.floats(0, 50))
 def test_colours_stay_within_their_scale(values: list[float], full: float) -> None:
     drawn = inside.tokens(TokenValues(tokens=("t",) * len(values), values=tuple(values)), full)
@@ -113,6 +115,7 @@ def test_what_was_not_measured_says_why_and_what_was_not_asked_is_left_out() -> 
     assert page.count("Not measured: The subject's activations are not finite.") == 3
     assert section(None) == ""
     assert "token by token" not in section(Inside(probe=probe_reading()))
+    assert "nowhere lean" in section(Inside(heat=())) and "No feature hangs" in section(Inside(features=()))
 
 
 def test_a_card_says_where_its_feature_fires_and_how_far_its_words_hold() -> None:

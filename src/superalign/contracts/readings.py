@@ -161,5 +161,9 @@ class Inside(Record):
     """What was read inside the model under test."""
 
     probe: ProbeReading | Unscored | None = None
-    heat: tuple[TokenHeat, ...] | Unscored = ()
-    features: tuple[FeatureCard, ...] | Unscored = Field((), description="Of the detector `features`, if it took part.")
+    heat: tuple[TokenHeat, ...] | Unscored | None = Field(
+        None, description="None of them where probe and answer nowhere lean to different sides."
+    )
+    features: tuple[FeatureCard, ...] | Unscored | None = Field(
+        None, description="Of the detector `features`, if it took part."
+    )

@@ -37,6 +37,8 @@ def token_heat(subject: Subject, knowledge: Knowledge, shown: int = SHOWN) -> tu
     read = subject.activations(asked, [knowledge.layer_])[:, 0]
     if not (np.isfinite(said).all() and np.isfinite(read).all()):
         return Unscored(reason="the subject's answers or activations are not finite")
+    if not said.std() > 0:
+        return Unscored(reason="the subject's answers do not vary")
     said = said - np.median(said)
     fold_of = folds_of(truth, knowledge.groups_)
     probes = [clone(LOGISTIC).fit(read[fold_of != fold], truth[fold_of != fold]) for fold in range(FOLDS)]
