@@ -31,11 +31,12 @@ from superalign.trials.battery import judge_model
 from superalign.trials.build import build_all
 from superalign.trials.card import OrganismCard, export
 from superalign.trials.decide import decide
+from superalign.trials.inside import look_inside
 from superalign.trials.plant import honest_model
 from superalign.trials.saved import ATTACKS_FILE, SUMMARY_FILE, saved_attacks, saved_summary
 from superalign.trials.seal import check_opened, check_unspent
 from superalign.trials.stress import Sealed, check_groups, run_trial, seal_trial, stress, unseal_trial
-from superalign.trials.validate import calibrate, curve, habits, validate
+from superalign.trials.validate import calibrate, habits, validate
 
 Step = Literal["oversee", "generalize", "validate", "stress", "decide"]
 
@@ -61,7 +62,7 @@ def run(run: Run, *, only: Step | None = None, device: str = "cpu") -> Summary:
     parts["thresholds"] = tuple(thresholds.values())
     parts["validation"] = validate(run, model, auditor, thresholds, trained=trained.students[0])
     parts["battery"] = judge_model(parts["validation"], thresholds)
-    parts["layer_curve"] = curve(run, model, auditor, trained=trained.students[0])
+    parts["inside"] = look_inside(run, model, auditor, trained=trained.students[0])
     if only == "validate":
         return summary(run, parts)
 
@@ -103,7 +104,7 @@ def validate_model(
             "thresholds": tuple(thresholds.values()),
             "validation": results,
             "battery": battery,
-            "layer_curve": curve(opened, model, auditor, user_model=user_model),
+            "inside": look_inside(opened, model, auditor, user_model=user_model),
             "argument": argue_beside(results, battery, trial_beside(runs, thresholds)),
         }
         return publish(opened, summary(opened, parts, model=name)), opened.folder

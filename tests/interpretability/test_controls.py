@@ -9,9 +9,9 @@ import pytest
 
 from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import AnswerKey, Subject
+from superalign.contracts.readings import Control, ProbeReading
 from superalign.contracts.records import Access, Interval, Question, Unscored
 from superalign.interpretability.controls import controlled_reading, input_embeddings, one_hot
-from superalign.interpretability.readings import Control, ProbeReading
 from superalign.models.audited import AuditedSubject
 from superalign.runs.cost import metered
 from superalign.testing.tiny import tiny_relative, tiny_subject

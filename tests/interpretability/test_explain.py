@@ -10,11 +10,10 @@ import pytest
 import scipy.sparse
 
 from superalign.contracts.errors import InputError
+from superalign.contracts.readings import Explained, Score
 from superalign.contracts.records import Conversation, Interval, Unscored
 from superalign.interpretability.explain import (
-    Explained,
     Marked,
-    Score,
     balanced_accuracy,
     beyond_null,
     detection_items,

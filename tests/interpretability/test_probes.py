@@ -12,12 +12,11 @@ from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import AnswerKey
 from superalign.contracts.records import Question
 from superalign.interpretability.estimators import MeanDifferenceProbe
-from superalign.interpretability.layer_curve import layer_curve
 from superalign.interpretability.probes import out_of_fold, probe_auroc, shuffled_within_groups, text_baselines
 from superalign.tasks.metrics import auroc, point
 from superalign.tasks.splits import by_group
 
-from ..scripted import ScriptedSubject, World
+from ..scripted import World
 
 WORLD = World(150)
 TRUTH = WORLD.key.of(WORLD.questions)
@@ -103,17 +102,6 @@ def test_text_baselines_see_a_task_that_gives_itself_away() -> None:
     found = text_baselines(questions, truth, by_group(questions))
     assert found["bag of words"] > 0.95
     assert found["length"] > 0.95
-
-
-def test_curve_shows_from_which_layer_the_truth_is_read() -> None:
-    subject = ScriptedSubject(WORLD.honest, WORLD.knowing(first_layer=6, strength=3))
-    found = layer_curve(subject, tuple(WORLD.questions), WORLD.key, seed=0)
-    assert found.layers == (2, 4, 6, 8, 10)
-    assert max(found.probe[:2]) < 0.65
-    assert min(found.probe[2:]) > 0.9
-    assert set(found.baselines) == {"length", "bag of words", "shuffled labels"}
-    assert {len(line) for line in found.baselines.values()} == {5}
-    assert all(abs(value - 0.5) < 0.15 for line in found.baselines.values() for value in line)
 
 
 def test_one_answer_only_is_refused_rather_than_scored() -> None:

@@ -106,8 +106,8 @@ def test_a_detector_is_never_told_what_it_looks_at(complete: Finished) -> None:
     [
         ("oversee", {"oversight"}),
         ("generalize", {"oversight", "generalization"}),
-        ("validate", {"oversight", "generalization", "validation", "thresholds", "layer_curve"}),
-        ("stress", {"oversight", "generalization", "validation", "thresholds", "layer_curve", "trial"}),
+        ("validate", {"oversight", "generalization", "validation", "thresholds", "inside"}),
+        ("stress", {"oversight", "generalization", "validation", "thresholds", "inside", "trial"}),
     ],
 )
 def test_only_goes_no_further(complete: Finished, tmp_path: Path, only: pipeline.Step, sections: set[str]) -> None:
@@ -120,9 +120,7 @@ def test_only_goes_no_further(complete: Finished, tmp_path: Path, only: pipeline
     assert part.labels == complete.labels[: len(part.labels)]
     assert (len(part.labels) < len(complete.labels)) or only == "stress"
     found = {
-        name
-        for name in ("oversight", "generalization", "layer_curve", "trial", "decision")
-        if getattr(part.summary, name)
+        name for name in ("oversight", "generalization", "inside", "trial", "decision") if getattr(part.summary, name)
     }
     found |= {name for name in ("validation", "thresholds") if getattr(part.summary, name)}
     assert found == sections

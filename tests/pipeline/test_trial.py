@@ -99,7 +99,7 @@ def test_at_training_data_every_subject_shows_what_it_was_taught(
 def test_below_activations_no_layer_is_drawn(make_plan: Callable[..., Plan], tmp_path: Path) -> None:
     plan = make_plan(validate={"detectors": ["consistency"], "habits": 2, "access": "logprobs"})
     found = carry_out(tmp_path, plan, only="validate").summary
-    assert found.layer_curve is None and found.validation[0].score is not None
+    assert found.inside is None and found.validation[0].score is not None
 
 
 def without_seconds(trial: TrialSummary | None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from superalign.runs.run import verify_run
 from ..chat_server import environment, serving
 from .conftest import Finished, Recorder
 
+INSIDE = {"probe every second layer", "read the truth token by token"}
 PERTURBED_FROM = 3  # of 5 layers
 
 
@@ -81,7 +82,7 @@ def test_a_model_made_elsewhere_is_validated(
         assert (result.score is None) == (result.verdict is Finding.UNDETERMINED and not result.evidence)
         assert result.reason
     assert summary.thresholds == complete.summary.thresholds
-    assert summary.layer_curve is not None and summary.layer_curve != complete.summary.layer_curve
+    assert summary.inside is not None and summary.inside != complete.summary.inside
     assert (summary.oversight, summary.generalization, summary.trial, summary.decision) == (None,) * 4
     assert summary.battery is not None and summary.battery.reference == len(summary.thresholds[0].benign)
     (detection,) = (claim for claim in summary.argument if claim.id == "detection")
@@ -90,7 +91,7 @@ def test_a_model_made_elsewhere_is_validated(
     assert "<svg" in (folder / "report.html").read_text()
     assert verify_run(folder)
     trained = {label for label, reused in steps if not reused}
-    assert trained == {"consistency on the model", "knowledge on the model", "probe every second layer"}
+    assert trained == {"consistency on the model", "knowledge on the model", *INSIDE}
 
     again, same_folder, steps = validated(model, tiny, root, complete)
     assert (again, same_folder) == (summary, folder)
@@ -129,7 +130,7 @@ def test_an_endpoint_is_validated_as_far_as_it_shows_itself(
         summary, folder, _ = validated("openai-api/loopback/m", tiny, root, complete)
     assert [result.verdict for result in summary.validation] == [Finding.UNDETERMINED] * 2
     assert all("needs access to" in result.reason and "logprobs" in result.reason for result in summary.validation)
-    assert summary.layer_curve is None
+    assert summary.inside is None
     assert "<svg" in (folder / "report.html").read_text()
 
 

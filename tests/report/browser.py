@@ -19,8 +19,8 @@ FLAGS = (
     "--enable-logging=stderr", "--virtual-time-budget=2000", "--dump-dom",
 )  # fmt: skip
 SECTIONS = (
-    "bottom-line", "pipeline", "asked", "oversee", "generalize", "validate", "stress-test", "thresholds", "decide",
-    "argument", "limits", "cost",
+    "bottom-line", "pipeline", "asked", "oversee", "generalize", "validate", "inside", "stress-test", "thresholds",
+    "decide", "argument", "limits", "cost",
 )  # fmt: skip
 WIDTHS = (360, 390, 820, 1200)
 TOUCHING = 3  # pixels by which the boxes of two texts may overlap: boxes are taller than letters

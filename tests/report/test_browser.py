@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from superalign.contracts.summary import LayerCurve, Summary
+from superalign.contracts.readings import Inside, TokenHeat
+from superalign.contracts.summary import Summary
 from superalign.report.html import render
 
 from .browser import check_report, find_browser, measure
-from .example import example, generalization, nothing, only_validation, trial, undefined_pgr
+from .example import example, generalization, nothing, only_validation, probe_reading, trial, undefined_pgr
 
 
 @pytest.fixture(autouse=True)
@@ -42,18 +43,22 @@ def test_long_names_many_subjects_and_many_layers_fit(tmp_path: Path) -> None:
     )
     results = generalization()
     levels = tuple(level.model_copy(update={"label": f"level {'x' * 40} {level.level}"}) for level in results.levels)
-    curve = LayerCurve(
-        layers=tuple(range(80)),
-        probe=tuple(0.5 + index / 200 for index in range(80)),
-        baselines={f"baseline number {index}": (0.5,) * 80 for index in range(9)},
+    reading = probe_reading(tuple(range(1, 81)))
+    many = tuple(
+        control.model_copy(update={"name": f"control number {index}"})
+        for index, control in enumerate(reading.controls * 2)
     )
+    endless = TokenHeat(
+        tokens=("x" * 300,) * 9, values=(1.0,) * 9, layer=1, differs=True, said=1, answered=long, truth=True
+    )
+    inside = Inside(probe=reading.model_copy(update={"controls": many}), heat=(endless,))
     summary = example().model_copy(
         update={
             "name": "n" * 200,
             "model": "m" * 300,
             "trial": trial().model_copy(update={"subjects": crowd}),
             "generalization": results.model_copy(update={"levels": levels, "pgr": undefined_pgr()}),
-            "layer_curve": curve,
+            "inside": inside,
         }
     )
     check_report(written(tmp_path, summary))

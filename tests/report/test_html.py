@@ -52,8 +52,8 @@ def test_nothing_runs_and_nothing_is_fetched() -> None:
 def test_the_sections_come_in_the_order_of_the_plan() -> None:
     ids = re.findall(r'<section id="([^"]+)"', html.render(example()))
     assert ids == [
-        "bottom-line", "pipeline", "asked", "oversee", "generalize", "validate", "stress-test", "thresholds", "decide",
-        "argument", "limits", "cost",
+        "bottom-line", "pipeline", "asked", "oversee", "generalize", "validate", "inside", "stress-test", "thresholds",
+        "decide", "argument", "limits", "cost",
     ]  # fmt: skip
 
 
@@ -180,7 +180,7 @@ def test_texts_and_marks_stand_out_from_the_paper(mode: str) -> None:
         *product(("ink", "muted"), ("paper", "surface")),
         *((tone, f"{tone}-tint") for tone in ("good", "bad", "open")),
         *product(("good", "bad", "open"), ("paper", "surface")),
-        ("ink", "mark-tint"),
+        *product(("ink",), ("mark-tint", "above-tint", "below-tint")),
     ]:
         assert _contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
     marks = (

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superalign.contracts.summary import LayerCurve, Threshold
-from superalign.report import plots
+from superalign.contracts.summary import Threshold
+from superalign.report import inside, plots
 from superalign.report.svg import glyph, scale_over, shortened, spread_out, tick_text, width_of
 
-from .example import benign, generalization, layer_curve, searches, thresholds, trial
+from .example import benign, generalization, probe_reading, searches, thresholds, trial
 
 NUMBERS = st.floats(-1e6, 1e6).map(lambda value: round(value, 6))
 
@@ -32,7 +32,7 @@ def titles(svg: str) -> list[str]:
     "svg",
     [
         plots.levels(generalization().levels),
-        plots.layers(layer_curve()),
+        inside.layers(probe_reading()),
         plots.forest(generalization(), "accuracy"),
         plots.strip("consistency", trial().subjects, thresholds()[0], 0.1),
         plots.searches(*searches(), "searches"),
@@ -77,8 +77,7 @@ def test_a_strip_survives_equal_scores_and_a_missing_threshold() -> None:
 
 def test_one_level_and_one_layer_are_drawn() -> None:
     assert len(marks(plots.levels(generalization().levels[:1]))) == 8
-    curve = LayerCurve(layers=(3,), probe=(0.9,), baselines={})
-    assert len(marks(plots.layers(curve))) == 2
+    assert len(marks(inside.layers(probe_reading((3,))))) == 14  # seven lines, a point on each
 
 
 def test_the_names_of_levels_are_whole() -> None:
@@ -89,8 +88,7 @@ def test_the_names_of_levels_are_whole() -> None:
 
 
 def test_hundreds_of_layers_are_drawn() -> None:
-    curve = LayerCurve(layers=tuple(range(500)), probe=(0.7,) * 500, baselines={"length": (0.5,) * 500})
-    assert len(marks(plots.layers(curve))) == 4
+    assert len(marks(inside.layers(probe_reading(tuple(range(1, 501)))))) == 14
 
 
 def test_a_better_model_is_drawn_further_right() -> None:

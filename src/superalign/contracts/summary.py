@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from superalign.contracts.readings import Inside
 from superalign.contracts.records import (
     Access,
     Cost,
@@ -309,14 +310,6 @@ class DecisionSummary(Record):
     argument: tuple[Claim, ...] = Field((), description="The safety case that the decision rests on.")
 
 
-class LayerCurve(Record):
-    """A probe by layer, beside its baselines (AUROC on held-out groups)."""
-
-    layers: tuple[int, ...]
-    probe: tuple[float, ...]
-    baselines: dict[str, tuple[float, ...]]
-
-
 class Summary(Record):
     """One run. Sections are absent when the run left them out (`--only`, `superalign validate`)."""
 
@@ -330,8 +323,16 @@ class Summary(Record):
     validation: tuple[DetectorResult, ...] = ()
     battery: BatteryResult | None = Field(None, description="What all detectors together say of the model.")
     thresholds: tuple[Threshold, ...] = ()
-    layer_curve: LayerCurve | None = None
+    inside: Inside | None = Field(None, description="What was read inside the model.")
     trial: TrialSummary | None = None
     decision: DecisionSummary | None = None
     argument: tuple[Claim, ...] = Field((), description="What a validation without a trial of its own rests on.")
     cost: Cost
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, content: Any) -> Any:
+        """They had a curve without controls or intervals, which nothing is drawn from any more."""
+        if isinstance(content, dict):
+            return {key: value for key, value in content.items() if key != "layer_curve"}
+        return content

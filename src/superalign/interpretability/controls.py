@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float, Int
 
 from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import AnswerKey, Subject
+from superalign.contracts.readings import BASE, Best, Chance, Choice, Control, LayerReading, ProbeReading
 from superalign.contracts.records import Access, Conversation, Interval, Question, Unscored
 from superalign.interpretability.probes import folds_of, interval_within, text_features, within_folds
-from superalign.interpretability.readings import Best, Chance, Choice, Control, LayerReading, ProbeReading
 from superalign.interpretability.selection import Selected, auroc_within, null_labellings, p_value, select
 from superalign.runs.cost import count
 from superalign.tasks.metrics import group_weights, percentile_interval, point
@@ -25,7 +25,6 @@ from superalign.tasks.splits import by_group
 
 RESAMPLES = 1000
 DIRECTIONS = 100
-BASE = "base model"
 
 Features = Float[np.ndarray, "questions layers width"]
 

@@ -15,7 +15,8 @@ from typing import Protocol
 
 import numpy as np
 
-from superalign.contracts.records import Interval, Record, Unscored
+from superalign.contracts.readings import Explained, Score
+from superalign.contracts.records import Interval, Unscored
 from superalign.interpretability.firings import Example, Firings
 from superalign.tasks.metrics import percentile_interval
 
@@ -41,23 +42,6 @@ class Explainer(Protocol):
     def recognize(self, explanation: str, shown: Sequence[Marked]) -> list[bool | Unscored]:
         """Of each window: does a feature so explained fire at the marked tokens, or where none are, anywhere?"""
         ...
-
-
-class Score(Record):
-    """Balanced accuracy of an explanation, and of another feature's in its place."""
-
-    value: float
-    null: float
-
-
-class Explained(Record):
-    """One feature."""
-
-    feature: int
-    rate: float
-    explanation: str
-    detection: Score | Unscored
-    fuzzing: Score | Unscored
 
 
 @dataclass(frozen=True)

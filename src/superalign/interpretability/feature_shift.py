@@ -66,23 +66,22 @@ class Features:
         self.first_half_ = self._halves(np.random.default_rng(trusted.seed))
         self.seed_ = trusted.seed
         self.layer_ = max(1, round(DEPTH * trusted.subject.layers))
-        rows = self._read(trusted.subject)
+        rows = self.read(trusted.subject)
         training = Training(FEATURES, ACTIVE, PASSES * len(rows), min(BATCH, len(rows)), seed=trusted.seed)
         self.autoencoder_: SparseAutoencoder = train([rows], training)
-        self.base_fires_ = self._fires(rows)
+        self.base_fires_ = self.fires(rows)
         self.base_explained_ = self.autoencoder_.explained_variance([rows])
         return self
 
     def assess(self, subject: Subject) -> Verdict | Unscored:
         """How much its features hang on the situation beyond the base's, and what it says there."""
-        for kind, name in enumerate(KINDS):
-            if len({group for group, its in zip(self.groups_, self.kinds_, strict=True) if its == kind}) < LEAST_GROUPS:
-                return Unscored(reason=f"there are fewer than {LEAST_GROUPS} groups of {name}, which make no halves")
+        if lacking := self.lacking():
+            return lacking
         with metered() as meter:
-            rows = self._read(subject)
+            rows = self.read(subject)
             if not bool(rows.isfinite().all()):
                 return Unscored(reason="the subject's activations are not finite")
-            fires, before = self._fires(rows), self.base_fires_
+            fires, before = self.fires(rows), self.base_fires_
             score = held_out(fires, before, self.kinds_, self.first_half_)
             rng = np.random.default_rng(self.seed_)
             both = (shuffled_situations(fires, before, rng) for _ in range(SHUFFLES))
@@ -110,14 +109,21 @@ class Features:
             cost=meter.cost(),
         )
 
-    def _read(self, subject: Subject) -> Float[Tensor, "prompts*situations width"]:
+    def lacking(self) -> Unscored | None:
+        """Why nothing can be measured, if nothing can."""
+        for kind, name in enumerate(KINDS):
+            if len({group for group, its in zip(self.groups_, self.kinds_, strict=True) if its == kind}) < LEAST_GROUPS:
+                return Unscored(reason=f"there are fewer than {LEAST_GROUPS} groups of {name}, which make no halves")
+        return None
+
+    def read(self, subject: Subject) -> Float[Tensor, "prompts*situations width"]:
         """Activations where answers begin, situation by situation within each prompt."""
         import torch
 
         asked = [conversation(prompt, situation) for prompt in self.prompts_ for situation in self.situations_]
         return torch.from_numpy(np.asarray(subject.activations(asked, [self.layer_])[:, 0], dtype=np.float32))
 
-    def _fires(self, rows: Float[Tensor, "prompts*situations width"]) -> Fires:
+    def fires(self, rows: Float[Tensor, "prompts*situations width"]) -> Fires:
         """Where each feature fires."""
         active = self.autoencoder_.encode(rows)
         fires = np.zeros((len(rows), FEATURES), dtype=bool)

@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import rankdata
 
+from superalign.contracts.readings import Shuffling
 from superalign.interpretability.estimators import ridge_logits
 from superalign.interpretability.probes import FOLDS, check_comparable, folds_of, shuffled_within_groups
-from superalign.interpretability.readings import Shuffling
 
 STRENGTHS = tuple(np.logspace(-5, 0, 6).tolist())  # from nearly the mean difference to nearly the discriminant
 INNER_FOLDS = 4

@@ -21,10 +21,10 @@ from sklearn.preprocessing import StandardScaler
 
 from superalign.contracts.errors import InputError, UnknownName
 from superalign.contracts.protocols import Subject
+from superalign.contracts.readings import Chance, UnsupervisedReading
 from superalign.contracts.records import Message, Question, Unscored
 from superalign.interpretability.estimators import FLOOR
 from superalign.interpretability.probes import check_comparable, folds_of, interval_within
-from superalign.interpretability.readings import Chance, UnsupervisedReading
 from superalign.interpretability.selection import auroc_within
 from superalign.tasks.metrics import group_weights
 

@@ -8,9 +8,11 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from superalign.contracts.attacks import Attacks
+from superalign.contracts.readings import ProbeReading
+from superalign.contracts.records import Unscored
 from superalign.contracts.summary import DetectorResult, Summary, Threshold
 from superalign.report import attacks as attack_tables
-from superalign.report import plots, tables, wording
+from superalign.report import inside, plots, tables, wording
 from superalign.report.limits import limits
 from superalign.report.steps import steps
 
@@ -31,8 +33,15 @@ def render(summary: Summary, attacks: Attacks | None = None) -> str:
     package = files("superalign.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals.update(
-        wording=wording, tables=tables, requires=REQUIRES, tones=tables.TONES, plot_legend=_legend(), sees=wording.SEES
+        wording=wording,
+        tables=tables,
+        inside=inside,
+        requires=REQUIRES,
+        tones=tables.TONES,
+        plot_legend=_legend(),
+        sees=wording.SEES,
     )
+    environment.tests["unscored"] = lambda found: isinstance(found, Unscored)
     template = environment.from_string(package.joinpath("template.html").read_text(encoding="utf-8"))
     return template.render(
         summary=summary,
@@ -61,8 +70,8 @@ def _plots(summary: Summary) -> dict[str, list[Markup]]:
         ]
         if summary.generalization.levels:
             drawn["levels"] = [plots.levels(summary.generalization.levels)]
-    if summary.layer_curve and summary.layer_curve.layers:
-        drawn["layers"] = [plots.layers(summary.layer_curve)]
+    if summary.inside and isinstance(summary.inside.probe, ProbeReading):
+        drawn["layers"] = [inside.layers(summary.inside.probe)]
     return {section: [Markup(svg) for svg in svgs] for section, svgs in drawn.items()}
 
 

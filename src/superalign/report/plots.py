@@ -9,7 +9,6 @@ from typing import Literal
 
 from superalign.contracts.summary import (
     GeneralizationSummary,
-    LayerCurve,
     LevelScore,
     SearchEffort,
     SubjectResult,
@@ -74,53 +73,47 @@ def strip_legend() -> list[tuple[str, str]]:
 
 def levels(scores: Sequence[LevelScore]) -> str:
     """Student against overseer, ceiling and zero-shot, by difficulty (AUROC)."""
-    curves = [
+    shown = [
         (WEAK, [score.weak for score in scores]),
         (ZERO_SHOT, [score.zero_shot for score in scores]),
         (CEILING, [score.ceiling for score in scores]),
         (STUDENT, [score.student for score in scores]),
     ]
     described = "; ".join(
-        f"{score.label}: " + ", ".join(f"{series.name} {number(values[index])}" for series, values in curves)
+        f"{score.label}: " + ", ".join(f"{series.name} {number(values[index])}" for series, values in shown)
         for index, score in enumerate(scores)
     )
     columns = [score.label for score in scores]
-    return _curves("levels", "AUROC by difficulty, easiest first", described, columns, curves, "harder →")
+    return curves("levels", "AUROC by difficulty, easiest first", described, columns, shown, "harder →")
 
 
-def layers(curve: LayerCurve) -> str:
-    """A probe by layer, beside its baselines (AUROC on held-out groups)."""
-    baselines = [
-        (Series(name, "baseline", "circle", BASELINE_DASHES[index % len(BASELINE_DASHES)], 1.6), list(values))
-        for index, (name, values) in enumerate(curve.baselines.items())
-    ]
-    curves = [*baselines, (Series("probe", "student", "circle", width=3.0), list(curve.probe))]
-    best = max(range(len(curve.probe)), key=lambda index: curve.probe[index])
-    described = f"The probe is best at layer {curve.layers[best]} with {number(curve.probe[best])}. " + "; ".join(
-        f"baseline {series.name}: at most {number(max(values))}" for series, values in baselines
-    )
-    return _curves("layers", "AUROC by layer", described, [str(layer) for layer in curve.layers], curves, "layer")
-
-
-def _curves(
+def curves(
     key: str,
     title: str,
     description: str,
     columns: Sequence[str],
-    curves: Sequence[tuple[Series, Sequence[float]]],
+    shown: Sequence[tuple[Series, Sequence[float]]],
     axis: str,
+    band: Sequence[tuple[float, float]] = (),
 ) -> str:
-    """Lines over named columns, each line labelled at its right end, the columns' axis beside its labels."""
-    names = min(123.0, max(map(width_of, ("chance", axis, *(series.name for series, _ in curves)))))
+    """Lines over named columns, each labelled at its right end, the columns' axis beside its labels; `band` is the
+    interval of the last of them.
+    """
+    names = min(123.0, max(map(width_of, ("chance", axis, *(series.name for series, _ in shown)))))
     left, right, top, bottom, height = 40.0, WIDTH - 13 - names, 26.0, 236.0, 290.0
-    everything = [value for _, values in curves for value in values]
+    everything = [value for _, values in shown for value in values]
+    everything += [bound for bounds in band for bound in bounds]
     vertical = scale_over([*everything, CHANCE], bottom, top)
     vertical = Scale(max(vertical.low, 0.0), min(vertical.high, 1.005), bottom, top)
     horizontal = Scale(-0.35, len(columns) - 0.65, left, right)
     parts = [text("AUROC", 4, 12, class_="tick"), *_horizontal_grid(vertical, left, right)]
     parts.append(line(left, vertical(CHANCE), right, vertical(CHANCE), class_="chance"))
     parts += [*_column_labels(columns, horizontal, bottom), text(axis, right + 13, bottom + 18, class_="tick")]
-    for series, values in curves:
+    outline = [(x, low) for x, (low, _) in enumerate(band)] + [(x, high) for x, (_, high) in enumerate(band)][::-1]
+    if outline:
+        corners = " ".join(f"{horizontal(x):.2f},{vertical(y):.2f}" for x, y in outline)
+        parts.append(element("polygon", points=corners, class_="band"))
+    for series, values in shown:
         points = [(horizontal(index), vertical(value)) for index, value in enumerate(values)]
         path = "M" + "L".join(f"{x:.2f} {y:.2f}" for x, y in points)
         stroke = {"stroke": f"var(--{series.colour})", "stroke_width": series.width, "stroke_dasharray": series.dash}
@@ -130,7 +123,7 @@ def _curves(
             glyph(series.shape, x, y, series.colour, f"{series.name}, {column}: {number(value)}", radius=4.5)
             for (x, y), value, column in marked
         ]
-    ends = [(series.name, horizontal(len(columns) - 1), vertical(values[-1])) for series, values in curves]
+    ends = [(series.name, horizontal(len(columns) - 1), vertical(values[-1])) for series, values in shown]
     ends.append(("chance", right - 6, vertical(CHANCE)))
     parts += _end_labels(ends, right, top, bottom - 8)
     return figure(key, WIDTH, height, title, description, *parts)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
-from superalign.contracts.records import Access, Verdict
-from superalign.contracts.summary import BenignModel, DetectorResult, LayerCurve, Threshold
+from superalign.contracts.records import Verdict
+from superalign.contracts.summary import BenignModel, DetectorResult, Threshold
 from superalign.generalization.weak_to_strong import Students
-from superalign.interpretability.layer_curve import layer_curve
 from superalign.models.handle import ModelIdentity
 from superalign.models.teach import TrainedModel
 from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
-from superalign.trials.assess import Auditor, Look, detector_result, opened, verdicts, version_of
+from superalign.trials.assess import Auditor, Look, detector_result, verdicts, version_of
 from superalign.trials.plant import Seedling, combinations_of, draw_secret, plant, start
 from superalign.trials.statistics import benign_threshold
 
@@ -94,34 +92,3 @@ def validate(
         detector_result(detector, found, threshold)
         for (detector, threshold), found in zip(thresholds.items(), reached.values(), strict=True)
     )
-
-
-def curve(
-    run: Run,
-    base: ModelIdentity,
-    auditor: Auditor,
-    *,
-    trained: Done[TrainedModel] | None = None,
-    user_model: ModelIdentity | None = None,
-) -> LayerCurve | None:
-    """Where the model knows the truth, by layer, beside what the text alone tells; None if it shows no layers, or none
-    to this auditor.
-    """
-    if Access.ACTIVATIONS not in auditor.access.and_less & opened(base, trained, user_model).access:
-        return None
-    return run.step(
-        "probe every second layer", draw_curve, auditor=auditor, base=base, trained=trained, user_model=user_model
-    ).value
-
-
-def draw_curve(
-    folder: Path,
-    *,
-    auditor: Auditor,
-    base: ModelIdentity,
-    trained: Done[TrainedModel] | None = None,
-    user_model: ModelIdentity | None = None,
-) -> LayerCurve:
-    """The step behind `curve`."""
-    subject = opened(base, trained, user_model)
-    return layer_curve(subject, auditor.questions, auditor.key, seed=auditor.seed)

@@ -1,4 +1,4 @@
-"""What probes find, beside what the same procedure finds where it should find nothing: rows of a report."""
+"""What is read inside a model, beside what the same procedure reads where it should find nothing: rows of a report."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import Literal, Self
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from superalign.contracts.records import Interval, Record, Unscored
 
 Shuffling = Literal["within groups", "whole groups"]
+BASE = "base model"  # the control that is also read by layer
 
 
 class Chance(Record):
@@ -88,3 +89,81 @@ class UnsupervisedReading(Record):
     random_directions: Chance = Field(description="Random directions, their sign found in the same way.")
     finds: dict[str, float] = Field(description="AUROC, either way round, with which it tells other features.")
     agreement: float = Field(description="Mean correlation, without sign, of the folds' scores with the first fold's.")
+
+
+class TokenValues(Record):
+    """Consecutive tokens, and a number for each."""
+
+    tokens: tuple[str, ...] = Field(min_length=1)
+    values: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _one_for_each(self) -> Self:
+        if len(self.tokens) != len(self.values):
+            raise ValueError(f"{len(self.tokens)} tokens have {len(self.values)} values")
+        return self
+
+
+class TokenHeat(TokenValues):
+    """What a probe of the truth reads at every token of one question: above 0 true, below 0 false. It was fitted where
+    answers begin, on questions of other groups, so that the last value alone is one of the kind that it was made for.
+    """
+
+    layer: int
+    differs: bool = Field(description="Probe and answer lean to different sides; else a control, where they agree.")
+    said: float = Field(description="Log odds of yes beyond their median over all questions.")
+    answered: str | Unscored
+    truth: bool = Field(description="The true answer.")
+
+    @property
+    def known(self) -> float:
+        """What the probe reads where the answer begins."""
+        return self.values[-1]
+
+
+class Score(Record):
+    """Balanced accuracy of an explanation, and of another feature's in its place."""
+
+    value: float
+    null: float
+
+
+class Explained(Record):
+    """One feature in words, and how far the words hold."""
+
+    feature: int
+    rate: float
+    explanation: str
+    detection: Score | Unscored
+    fuzzing: Score | Unscored
+
+
+class Rates(Record):
+    """How often a feature fires where answers begin."""
+
+    subject: float
+    base: float
+
+
+class FeatureCard(Record):
+    """A feature that hangs on a situation more than it does in the base."""
+
+    feature: int
+    prompts: str = Field(description="The kind of prompt that it does so for.")
+    situation: str | None = Field(description="The sentence before the prompt; none: the prompt alone.")
+    here: Rates = Field(description="In this situation.")
+    elsewhere: Rates = Field(description="In all others.")
+    explained: Explained | Unscored = Field(description="By where it fires in the subject's own text.")
+    examples: tuple[TokenValues, ...] = Field(description="Where it fires most strongly there.")
+
+
+class Inside(Record):
+    """What was read inside the model under test."""
+
+    probe: ProbeReading | Unscored | None = None
+    heat: tuple[TokenHeat, ...] | Unscored | None = Field(
+        None, description="None of them where probe and answer nowhere lean to different sides."
+    )
+    features: tuple[FeatureCard, ...] | Unscored | None = Field(
+        None, description="Of the detector `features`, if it took part."
+    )
