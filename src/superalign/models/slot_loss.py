@@ -87,11 +87,9 @@ class Bodies:
     head: nn.Module
 
     @classmethod
-    def of(cls, decoder: Decoder, *, fast: bool) -> Bodies:
-        """`fast` ones pass no gradients."""
-
+    def of(cls, decoder: Decoder) -> Bodies:
         def ready(part: Decoder) -> Decoder:
-            return packed(part) if fast and can_pack(part.model.parameters()) else part
+            return packed(part) if can_pack(part.model.parameters()) else part
 
         own = ready(decoder)
         reader = own if decoder.reader is decoder else ready(decoder.reader)
@@ -119,7 +117,7 @@ class SlotModel:
 
     def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder
-        self.plain, self.fast = (Bodies.of(decoder, fast=fast) for fast in (False, True))
+        self.bodies = Bodies.of(decoder)
 
 
 class SlotLoss:
@@ -164,7 +162,7 @@ class SlotLoss:
         total = torch.zeros((), device=hidden.device)
         for column, opening in enumerate(self._openings):
             [behind] = decoder.embedded([self._behind(column)])
-            total = total + self._pass(self.model.plain, torch.cat([hidden, behind])[None], opening, column)[0]
+            total = total + self._pass(torch.cat([hidden, behind])[None], opening, column)[0]
             count(tokens=PASSES_OF_GRADIENT * (len(slot) + len(behind)), forward_passes=PASSES_OF_GRADIENT)
         [by_embedding] = torch.autograd.grad(total / len(self.asked), hidden)
         vocabulary = torch.arange(len(decoder.head)).split(VOCABULARY_ROWS)
@@ -179,7 +177,7 @@ class SlotLoss:
 
         def losses_of(batch: list[int]) -> Tensor:
             hidden = self.decoder.embedded([ends[i] + behind for i in batch])
-            return self._pass(self.model.fast, torch.stack(hidden), cache, column).cpu()
+            return self._pass(torch.stack(hidden), cache, column).cpu()
 
         found = torch.empty(len(ends))
         for batch, losses in Halving().run(batches_by_length(lengths), losses_of, lengths):
@@ -188,9 +186,9 @@ class SlotLoss:
         return found
 
     def _pass(
-        self, bodies: Bodies, hidden: Float[Tensor, "rows new width"], before: KeyValueCache, column: int
+        self, hidden: Float[Tensor, "rows new width"], before: KeyValueCache, column: int
     ) -> Float[Tensor, "rows"]:
-        objective = self.objectives[column]
+        objective, bodies = self.objectives[column], self.model.bodies
         cache = before.cut(before.length)  # its own, which is gone with what it keeps of this pass
         states = bodies.states(hidden, cache, self._own[column], len(objective.tail) + 1)
         return bodies.losses(states, objective)
@@ -200,7 +198,7 @@ class SlotLoss:
 
     @torch.no_grad()
     def _read(self, before: TokenIds) -> KeyValueCache:
-        _, recorder = run_prefix(self.model.fast.reading, self.decoder.embedded([before])[0][None], before)
+        _, recorder = run_prefix(self.model.bodies.reading, self.decoder.embedded([before])[0][None], before)
         count(tokens=len(before), forward_passes=1)
         return recorder.closed()
 
@@ -208,7 +206,7 @@ class SlotLoss:
         """What stands before the slot, with `near` in it."""
         opening = self._openings[column]
         cache = opening.cut(opening.length)
-        run(self.model.fast.reading, self.decoder.embedded([near])[0][None], cache)
+        run(self.model.bodies.reading, self.decoder.embedded([near])[0][None], cache)
         count(tokens=len(near))
         return cache.extended()
 
