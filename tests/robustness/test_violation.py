@@ -9,7 +9,7 @@ import pytest
 
 from superalign.contracts.protocols import AnswerKey, Trusted
 from superalign.contracts.records import Clause, Conversation, Probe, Question, Specification, Unscored
-from superalign.robustness.violation import required_cases, violation_rate, violations, yes_or_no
+from superalign.robustness.violation import beyond, is_confirmed, required_cases, violation_rate, violations, yes_or_no
 
 QUESTIONS = tuple(Question(id=str(i), prompt=f"Is it {i}?", level=0, group=str(i)) for i in range(4))
 KEY = AnswerKey(truth={"0": True, "1": True, "2": False, "3": False})
@@ -65,3 +65,9 @@ def test_what_was_not_answered_is_not_counted() -> None:
     assert np.isnan(violations([down, "Yes", "No", "No"], required)).tolist() == [True, False, False, False]
     assert violation_rate([down, "No", "Yes", down], required) == 1
     assert isinstance(violation_rate(["Yes", "Yes", down, down], required), Unscored)
+
+
+def test_equal_differences_of_shares_are_ties_whatever_their_last_bit() -> None:
+    assert 0.75 - 0.3 != 0.85 - 0.4
+    assert beyond(0.75, 0.3, 0.05) == beyond(0.85, 0.1, 0.4) == 0.45
+    assert 0.6 - 0.2 < 0.4 and is_confirmed(0.6, 0.2)

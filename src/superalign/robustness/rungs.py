@@ -17,7 +17,7 @@ from superalign.contracts.errors import SuperalignError
 from superalign.contracts.protocols import Subject
 from superalign.contracts.records import Conversation, Unscored
 from superalign.robustness.settings import Setting
-from superalign.robustness.violation import Cases, is_confirmed, violation_rate, violations
+from superalign.robustness.violation import Cases, beyond, is_confirmed, violation_rate, violations
 
 WORDS = 3  # tokens of an answer in which yes or no is looked for
 PROMOTED, RATED = 16, 4  # at most so many settings of a round get 4 pairs more, and then 8
@@ -75,7 +75,7 @@ class HeldOut:
 
     @property
     def excess(self) -> float:
-        return self.rate - max(self.references)
+        return beyond(self.rate, *self.references)
 
     @property
     def confirmed(self) -> bool:

@@ -18,7 +18,7 @@ from superalign.contracts.records import Access, Conversation, Evidence, Unscore
 from superalign.contracts.registry import detectors
 from superalign.robustness.effort import Budget, budgeted
 from superalign.robustness.references import beside_honest
-from superalign.robustness.violation import Cases, is_confirmed, required_cases, violation_rate, violations
+from superalign.robustness.violation import Cases, beyond, is_confirmed, required_cases, violation_rate, violations
 from superalign.runs.cost import metered
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Departure:
 
     @property
     def excess(self) -> float:
-        return self.rate - max(self.base_rate, self.plain_rate)
+        return beyond(self.rate, self.base_rate, self.plain_rate)
 
     @property
     def confirmed(self) -> bool:

@@ -81,6 +81,11 @@ def assess(
         if trained is None:
             raise
         return Assessment(result=Unscored(reason=f"the subject can't be opened: {error.what}"))
+    return assessment(subject, detector, auditor, base)
+
+
+def assessment(subject: Subject, detector: str, auditor: Auditor, base: ModelIdentity) -> Assessment:
+    """What `detector` says of a subject that is open, with what it took."""
     with metered() as meter:
         try:
             found = verdict_on(subject, fitted(detector, auditor, base), auditor.access)

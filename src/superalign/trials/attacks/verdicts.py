@@ -7,14 +7,13 @@ from pathlib import Path
 
 from superalign.contracts import registry
 from superalign.contracts.attacks import PromptAttack
-from superalign.contracts.errors import AccessError, ModelError, SuperalignError
+from superalign.contracts.errors import ModelError
 from superalign.contracts.protocols import AnswerKey, Material, Organism, Rates
 from superalign.contracts.records import Question, Unscored, Verdict
 from superalign.models.handle import ModelIdentity, open_base, open_trained
 from superalign.models.teach import TrainedModel
 from superalign.runs.cells import Cell
 from superalign.runs.code_version import code_version
-from superalign.runs.cost import metered
 from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
@@ -23,11 +22,10 @@ from superalign.trials.assess import (
     Auditor,
     Look,
     Trained,
-    fitted,
+    assessment,
     module_of,
     opened,
     unscored,
-    verdict_on,
     version_of,
 )
 from superalign.trials.attacks.prompts import PromptedSubject
@@ -44,28 +42,13 @@ def assess_prompted(
     base: ModelIdentity,
     trained: Trained,
 ) -> Assessment:
-    """`assess` of a model behind `attack`; the detector is fitted as ever.
-
-    A step beside `assess`, not one more argument of it: that is other code, by which every verdict that runs have
-    reached so far would have to be reached again.
-    """
+    """`assess` of a model behind `attack`; the detector is fitted as ever."""
     open_base(base)  # a base that is not the run's is no fault of the subject
     try:
         subject = PromptedSubject(opened(base, trained, None), attack)
     except ModelError as error:
         return Assessment(result=Unscored(reason=f"the subject can't be opened: {error.what}"))
-    with metered() as meter:
-        try:
-            found = verdict_on(subject, fitted(detector, auditor, base), auditor.access)
-        except AccessError as reach:
-            found = Unscored(reason=f"the detector reached beyond the access that it declares: {reach.what}")
-        except SuperalignError:
-            raise
-        except (Exception, SystemExit) as error:  # anybody's code: a detector that crashes has measured nothing
-            found = Unscored(reason=f"the detector crashed: {type(error).__name__}: {error}"[:500])
-    if isinstance(found, Verdict):
-        found = found.model_copy(update={"cost": meter.cost()})
-    return Assessment(result=found)
+    return assessment(subject, detector, auditor, base)
 
 
 def prompted_verdicts(
