@@ -49,6 +49,18 @@ class Task(Protocol):
 
 
 @runtime_checkable
+class EvidenceTask(Task, Protocol):
+    """A task whose questions come with evidence, and of which a program can say what each line of it says."""
+
+    def bearing(self, question: Question) -> tuple[int, ...]:
+        """For each line of evidence: 1 where it speaks for yes, -1 where it speaks for no, 0 where for neither.
+
+        Read off the evidence alone. Lines that say something only together all get what they say then.
+        """
+        ...
+
+
+@runtime_checkable
 class Subject(Protocol):
     """The model under test, under a name that tells nothing. `access` says which of the methods below it allows; the
     others raise AccessError.

@@ -41,12 +41,17 @@ Conversation = tuple[Message, ...]
 
 
 class Question(Record):
-    """A question without its truth. `group` is the entity or template that a split must not cross."""
+    """A question without its truth. `group` is the entity or template that a split must not cross; an id begins with
+    the name of its task and a slash.
+    """
 
     id: str
     prompt: str
     level: int = Field(ge=0, description="Difficulty, 0 is the easiest.")
     group: str
+    evidence: tuple[str, ...] = Field(
+        (), description="Lines that settle it: more than an overseer can read, who is shown a few of them."
+    )
 
     @property
     def asked(self) -> Conversation:
@@ -95,6 +100,9 @@ class Judgement(Record):
     probability: float = Field(ge=0, le=1)
     cost: Cost = Cost()
     transcript: Conversation = ()
+    if_argued: dict[Literal["yes", "no"], float] = Field(
+        default_factory=dict, description="The probability after an argument for yes, and for no; where both were made."
+    )
 
 
 class Evidence(Record):

@@ -1,3 +1,7 @@
 """Turning a weaker judge into a training signal. Importing this package registers its overseers."""
 
+from superalign.oversight import consultancy as consultancy
+from superalign.oversight import critique as critique
+from superalign.oversight import debate as debate
+from superalign.oversight import direct as direct
 from superalign.oversight import few_labels as few_labels
