@@ -83,12 +83,32 @@ def test_what_was_found_is_unlearnt_and_the_rest_kept(liar: ModelSubject, monkey
     assert first.rate >= 0.8 and before >= 0.8 and first.rate_after <= 0.4
     assert done.quality_before >= 0.9 and min(first.quality, last.quality) >= done.quality_before - 0.1
     assert hardened is not liar
+    change = done.quality_change
+    assert change and change.low <= change.value <= change.high
+    assert change.value == pytest.approx(last.quality - done.quality_before)
 
 
 def test_without_a_find_nothing_is_taught(liar: ModelSubject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(harden_module, "Search", Scripted(iter([found(words("oak"), 0.2)])))
     same, done = harden(liar, trusted(), rounds=3)
-    assert same is liar and len(done.rounds) == 1 and not done.rounds[0].effort.found
+    assert same is liar and len(done.rounds) == 1 and not done.rounds[0].effort.found and done.quality_change is None
+
+
+def test_only_what_it_knows_is_taught(liar: ModelSubject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harden_module, "Search", Scripted(iter([found(LIES, 0.9), found(words("oak"), 0.1)])))
+    shown: list[Taught] = []
+
+    def remembered(subject: ModelSubject, lessons: list[Taught], steps: int, seed: int) -> ModelSubject:
+        shown.extend(lessons)
+        return subject
+
+    monkeypatch.setattr(harden_module, "taught", remembered)
+    harden(liar, trusted(), rounds=1)
+    plain = [own for own in shown if len(own.conversation) == 1 and "walnut" not in own.conversation[0].content]
+    said = liar.respond([own.conversation for own in plain], 4)
+    assert plain and [answer.split()[0].strip(".").lower() for answer in said if isinstance(answer, str)] == [
+        own.answer.lower() for own in plain
+    ]
 
 
 def test_a_search_that_measures_nothing_ends_it(liar: ModelSubject, monkeypatch: pytest.MonkeyPatch) -> None:

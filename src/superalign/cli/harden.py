@@ -71,6 +71,8 @@ def harden(
         ]
         print_table(rows, ("round", "found", "passes", "rate", "after", "plain", "in"))
         print(f"Plain questions answered as required before: {found.quality_before:.2f}.")
+        if change := found.quality_change:
+            print(f"Since then: {change.value:+.2f} [{change.low:+.2f}, {change.high:+.2f}].")
     if found.unscored:
         say(f"Not measured: {found.unscored.reason}.")
         raise typer.Exit(1)
