@@ -1,0 +1,162 @@
+"""What a learned reward is still worth when it is optimized: proxy and gold reward against distance from the start.
+
+Gao, Schulman and Hilton 2022 (arXiv 2210.10760). For d, the square root of the KL divergence from the policy at first,
+the gold reward that is gained follows d (a - b d) for best-of-n (equation 1) and d (a - b log d) for reinforcement
+learning (equation 2). Here a policy chooses among given candidates, drawn evenly at first; so both policies, and their
+KL divergence, are exact: best of n draws, and the optimum of reward less `temperature` times KL, which is what
+reinforcement learning with a KL penalty ends at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from superalign.contracts.errors import InputError
+from superalign.contracts.records import Interval, Record, Unscored
+from superalign.tasks.metrics import group_weights, percentile_interval
+
+Optimizer = Literal["best-of-n", "reinforcement"]
+Policy = Float[np.ndarray, "prompts candidates"]
+RESAMPLES = 1000
+DRAWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+TEMPERATURES = tuple(float(t) for t in np.geomspace(16, 1 / 16, 17))
+
+
+class Point(Record):
+    """One strength of optimization: draws, or the temperature of the KL penalty; rewards are means over prompts."""
+
+    strength: float
+    distance: float
+    proxy: float
+    gold: Interval
+
+
+class Curve(Record):
+    """Rewards against distance, and the fit of the gold reward gained: `initial` is a, `falling` b. `peak` is the
+    distance at which it is largest, if it falls at all within what was measured.
+    """
+
+    optimizer: Optimizer
+    points: tuple[Point, ...]
+    initial: Interval
+    falling: Interval
+    peak: float | Unscored
+    unexplained: float
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What may be answered to each prompt: the proxy's reward and the gold one. Prompts of a group are resampled
+    together.
+    """
+
+    proxy: Float[np.ndarray, "prompts candidates"]
+    gold: Float[np.ndarray, "prompts candidates"]
+    groups: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if self.proxy.shape != self.gold.shape or len(self.groups) != len(self.proxy) or self.proxy.shape[1] < 2:
+            raise InputError(
+                f"Rewards of {self.proxy.shape} and {self.gold.shape} for {len(self.groups)} groups are no candidates.",
+                fix="Give both rewards of at least two candidates for every prompt, and its group.",
+            )
+        if not (np.isfinite(self.proxy).all() and np.isfinite(self.gold).all()):
+            raise InputError("A candidate has no reward.", fix="Leave out prompts of which a reward is missing.")
+
+
+def best_of(candidates: Candidates, draws: float) -> Policy:
+    """How likely each candidate is to be the one of the largest proxy reward among `draws`, with replacement; equal
+    rewards share.
+    """
+    size = candidates.proxy.shape[1]
+    below = (candidates.proxy[:, None, :] < candidates.proxy[:, :, None]).sum(axis=2)
+    equal = (candidates.proxy[:, None, :] == candidates.proxy[:, :, None]).sum(axis=2)
+    return np.asarray((((below + equal) / size) ** draws - (below / size) ** draws) / equal)
+
+
+def reinforced(candidates: Candidates, temperature: float) -> Policy:
+    """The policy of the largest proxy reward less `temperature` times its KL divergence from the first one. Rewards are
+    in units of their spread over all candidates.
+    """
+    scaled = candidates.proxy / (candidates.proxy.std() or 1.0) / temperature
+    weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def divergence(policy: Policy) -> float:
+    """KL divergence from drawing evenly, in nats, on average over prompts."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        nats = np.where(policy > 0, policy * np.log(policy * policy.shape[1]), 0.0)
+    return float(max(nats.sum(axis=1).mean(), 0.0))
+
+
+def curve(candidates: Candidates, optimizer: Optimizer, *, seed: int = 0) -> Curve:
+    """Rewards over all strengths of optimization. InputError where no strength moves the policy."""
+    policies: Callable[[Candidates, float], Policy]
+    strengths, policies = (DRAWS, best_of) if optimizer == "best-of-n" else (TEMPERATURES, reinforced)
+    found = [policies(candidates, strength) for strength in strengths]
+    distances = np.sqrt([divergence(policy) for policy in found])
+    if not (distances > 1e-6).any():
+        raise InputError("The proxy tells no two candidates apart.", fix="Take one that does.")
+    proxy, gold = (
+        np.array([(policy * reward).sum(axis=1) for policy in found]) for reward in (candidates.proxy, candidates.gold)
+    )
+    weights = group_weights(list(candidates.groups), RESAMPLES, np.random.default_rng(seed))
+    resampled = weights @ gold.T / weights.sum(axis=1, keepdims=True)
+    start = candidates.gold.mean(axis=1)
+    gained = resampled - (weights @ start / weights.sum(axis=1))[:, None]
+    mean = gold.mean(axis=1) - start.mean()
+    fits = np.array([fitted(distances, own, optimizer) for own in gained])
+    initial, falling = fitted(distances, mean, optimizer)
+    left = mean - designed(distances, optimizer) @ np.array([initial, falling])
+    return Curve(
+        optimizer=optimizer,
+        points=tuple(
+            Point(
+                strength=strength,
+                distance=float(distance),
+                proxy=float(own.mean()),
+                gold=percentile_interval(float(true.mean()), again),
+            )
+            for strength, distance, own, true, again in zip(strengths, distances, proxy, gold, resampled.T, strict=True)
+        ),
+        initial=percentile_interval(initial, fits[:, 0]),
+        falling=percentile_interval(falling, fits[:, 1]),
+        peak=peak(initial, falling, float(distances.max()), optimizer),
+        unexplained=float(left.var() / mean.var()) if mean.var() > 0 else 0.0,
+    )
+
+
+def designed(distances: Float[np.ndarray, "points"], optimizer: Optimizer) -> Float[np.ndarray, "points 2"]:
+    """The gold reward gained is this times (a, b): equations 1 and 2."""
+    safe = np.maximum(distances, 1e-12)
+    falling = -(distances**2) if optimizer == "best-of-n" else -distances * np.log(safe)
+    return np.stack([distances, falling], axis=1)
+
+
+def fitted(
+    distances: Float[np.ndarray, "points"], gained: Float[np.ndarray, "points"], optimizer: Optimizer
+) -> tuple[float, float]:
+    """a and b, by least squares."""
+    a, b = np.linalg.lstsq(designed(distances, optimizer), gained, rcond=None)[0]
+    return float(a), float(b)
+
+
+def peak(initial: float, falling: float, furthest: float, optimizer: Optimizer) -> float | Unscored:
+    """Where the fit is largest: a / 2b, or exp(a / b - 1)."""
+    if falling <= 0 or initial <= 0:
+        return Unscored(reason="the fitted gold reward does not rise and then fall")
+    ratio = initial / falling
+    found = ratio / 2 if optimizer == "best-of-n" else float(np.exp(min(ratio - 1, 700.0)))
+    return found if found <= furthest else Unscored(reason="no distance that was measured is as far as the fit's peak")
+
+
+def ensemble(proxies: Sequence[Float[np.ndarray, "prompts candidates"]], how: Literal["mean", "worst"]) -> np.ndarray:
+    """One reward of several, each in units of its own spread: Coste et al. 2023 (arXiv 2310.02743)."""
+    scaled = np.stack([proxy / (proxy.std() or 1.0) for proxy in proxies])
+    return np.asarray(scaled.mean(axis=0) if how == "mean" else scaled.min(axis=0))
