@@ -11,24 +11,20 @@ from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import Subject, Trusted
 from superalign.contracts.records import Question, Unscored
 from superalign.models.endpoint import EndpointSubject, is_endpoint
+from superalign.oversight.argument import TOKENS, argument_asked, material, read_argument
+from superalign.oversight.argument import Argument as Argument
 from superalign.oversight.judge import (
     EMBEDDED,
     SCRIPTED,
     Sitting,
     bearing_of,
+    estimates,
     probabilities,
     taught_judge,
 )
 
+JUDGE = "judge"
 OWN_SEED = 1000  # experts are taught apart from judges: else they would know what a judge misreads
-
-
-@dataclass(frozen=True)
-class Argument:
-    """What an expert shows, the strongest line first, and what it says to it."""
-
-    lines: tuple[int, ...]
-    text: str = ""
 
 
 class Expert(Protocol):
@@ -46,30 +42,39 @@ class Expert(Protocol):
 
 
 def expert_named(name: str) -> Expert:
-    """`embedded`, `scripted`, or an Inspect AI name. InputError for any other."""
+    """`embedded`, `judge` (the embedded judge itself), `scripted`, or an Inspect AI name. InputError for any other."""
     if name == SCRIPTED:
         return ScriptedExpert()
     if name == EMBEDDED:
         return ModelExpert()
+    if name == JUDGE:
+        return ModelExpert(seed=0)
     if is_endpoint(name):
         return ModelExpert(EndpointSubject(name))
-    raise InputError(f"Nobody named {name!r} plays a role.", fix="Say embedded, scripted, or PROVIDER/MODEL.")
+    raise InputError(f"Nobody named {name!r} plays a role.", fix="Say embedded, judge, scripted, or PROVIDER/MODEL.")
 
 
 @dataclass
 class ModelExpert:
-    """A model that reads one line at a time and shows those that move itself furthest to its side.
+    """A model. Without one of its own, the one that comes with what is given, taught as a judge is, by the same labels:
+    it reads one line at a time and shows those that move itself furthest to its side. One that can't be taught is told
+    in words what to do, and argues in words.
 
-    Without a model of its own, it is the one that comes with what is given, taught as a judge is, by the same labels.
+    With the judge's own `seed`, 0, the expert is the judge's own model, and shows what moves that judge furthest: the
+    worst case of a judge that is optimised against.
     """
 
     model: Subject | None = None
+    seed: int = OWN_SEED
 
     def learn(self, given: Trusted) -> Self:
-        self._reader = self.model or taught_judge(given, given.seed + OWN_SEED)
+        self._reader = self.model or taught_judge(given, given.seed + self.seed)
+        self._taught = self.model is None and self._reader is not given.subject
         return self
 
     def argue(self, sittings: Sequence[Sitting], sides: Sequence[bool], lines: int = 1) -> list[Argument | Unscored]:
+        if not self._taught:
+            return self._argue_in_words(sittings, sides, lines)
         read = self._line_by_line([sitting.question for sitting in sittings])
         return [
             strongest([p if side else _not(p) for p in own], sitting, lines)
@@ -77,8 +82,23 @@ class ModelExpert:
         ]
 
     def believe(self, questions: Sequence[Question]) -> list[float | Unscored]:
-        """That of the line that moves it furthest from not knowing."""
-        return [max(own, key=_firmness, default=0.5) for own in self._line_by_line(questions)]
+        """Of a model that was taught: that of the line, or of the bare question, that moves it furthest from not
+        knowing.
+        """
+        if not self._taught:
+            return estimates(self._reader, [material(question) for question in questions])
+        bare = probabilities(self._reader, [Sitting(question).asked for question in questions])
+        read = self._line_by_line(questions)
+        return [max([*own, alone], key=_firmness) for own, alone in zip(read, bare, strict=True)]
+
+    def _argue_in_words(
+        self, sittings: Sequence[Sitting], sides: Sequence[bool], lines: int
+    ) -> list[Argument | Unscored]:
+        if not sittings:
+            return []
+        asked = [argument_asked(sitting, side, lines) for sitting, side in zip(sittings, sides, strict=True)]
+        answers = self._reader.respond(asked, TOKENS)
+        return [read_argument(answer, sitting, lines) for answer, sitting in zip(answers, sittings, strict=True)]
 
     def _line_by_line(self, questions: Sequence[Question]) -> list[list[float | Unscored]]:
         each = [Sitting(question, (line,)) for question in questions for line in range(len(question.evidence))]

@@ -10,12 +10,17 @@ from typing import Literal, Self
 from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import Trusted
 from superalign.contracts.records import Conversation, Cost, Judgement, Message, Question, Unscored
-from superalign.oversight.expert import Argument, Expert, expert_named
-from superalign.oversight.judge import Sitting, judge_named
+from superalign.oversight.expert import JUDGE, Argument, Expert, expert_named
+from superalign.oversight.judge import EMBEDDED, SCRIPTED, Judge, Sitting, Turn, judge_named
 from superalign.runs.cost import metered
 
 Side = Literal["yes", "no"]
 SIDES: dict[bool, Side] = {True: "yes", False: "no"}
+PLAYERS = {
+    SCRIPTED: "a program, scripted for games that can be checked exactly",
+    EMBEDDED: "the run's own model, taught by the few labels that were given, if it shows its weights",
+    JUDGE: "the judge itself",
+}
 
 
 @dataclass(frozen=True)
@@ -34,15 +39,15 @@ class Hearing:
         said = (argument.text,) if argument.text else ()
         shown = [f"Line {line + 1}: {self.question.evidence[line]}" for line in argument.lines]
         entry = Message(role="user", content="\n".join([f"{who}:", *shown, *said]))
-        lines = tuple(sorted({*self.sitting.lines, *argument.lines}))
-        return Hearing(Sitting(self.question, lines, (*self.sitting.said, *said)), (*self.transcript, entry))
+        return Hearing(self.sitting.after(Turn(who, argument.lines, argument.text)), (*self.transcript, entry))
 
     def beside(self, other: Hearing, opened: Hearing) -> Hearing:
         """With what was added to it and to `other` since both were `opened`, by experts who did not see each other."""
         lines = tuple(sorted({*self.sitting.lines, *other.sitting.lines}))
         said = (*self.sitting.said, *other.sitting.said[len(opened.sitting.said) :])
+        turns = (*self.sitting.heard, *other.sitting.heard[len(opened.sitting.heard) :])
         transcript = (*self.transcript, *other.transcript[len(opened.transcript) :])
-        return Hearing(Sitting(self.question, lines, said), transcript)
+        return Hearing(Sitting(self.question, lines, said, turns), transcript)
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,13 @@ Hear = Callable[[Hearings], list[Ruling | Unscored]]
 class Court:
     """The judge and the expert of a protocol, by who plays them."""
 
-    def __init__(self, judge: str, expert: str | None = None) -> None:
-        self.judge, self._expert = judge_named(judge), expert_named(expert) if expert else None
+    def __init__(self, judge: str | Judge, expert: str | None = None) -> None:
+        """InputError for whoever can't play, and for the judge as an expert where it is not the embedded model."""
+        if expert == JUDGE and judge != EMBEDDED:
+            raise InputError("Only the embedded judge can be an expert, too.", fix="Name another judge or expert.")
+        self.judge = judge_named(judge) if isinstance(judge, str) else judge
+        self._expert = expert_named(expert) if expert else None
+        self._cast = "\n".join([f"Judge: {played_by(judge)}.", *([f"Expert: {played_by(expert)}."] if expert else [])])
 
     @property
     def expert(self) -> Expert:
@@ -86,9 +96,7 @@ class Court:
         """
         known = {question.group for question in self.given.questions}
         opened = [
-            Hearing(Sitting(question), (Message(role="user", content=question.prompt),))
-            for question in questions
-            if question.group not in known
+            Hearing(Sitting(question), self._opening(question)) for question in questions if question.group not in known
         ]
         with metered() as meter:
             rulings = iter(hear(opened) if opened else [])
@@ -99,6 +107,10 @@ class Court:
             else judgement(question, next(rulings), cost, len(opened))
             for question in questions
         ]
+
+    def _opening(self, question: Question) -> Conversation:
+        """How a transcript begins: who plays whom, and the question."""
+        return (Message(role="system", content=self._cast), Message(role="user", content=question.prompt))
 
     def argued(self, hearings: Hearings, sides: Sequence[bool], lines: int) -> list[Hearing | Unscored]:
         """The hearings after an expert for each one's side has shown so many lines more."""
@@ -121,6 +133,11 @@ class Court:
     def assigned(self, hearings: Hearings) -> list[bool]:
         """A side for each, where an expert is given one: half of them yes, and nothing of the truth in it."""
         return [random.Random(f"side {self.given.seed} {own.question.id}").random() < 0.5 for own in hearings]
+
+
+def played_by(who: str | Judge) -> str:
+    """Who plays a role, as transcripts say it."""
+    return PLAYERS.get(who, who) if isinstance(who, str) else type(who).__name__
 
 
 def ruling(hearing: Hearing, probability: float | Unscored) -> Ruling | Unscored:

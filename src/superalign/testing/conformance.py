@@ -16,9 +16,11 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from scipy.stats import binomtest
@@ -172,8 +174,9 @@ def check_overseer(make: Callable[[], Overseer]) -> None:
     asked_for: list[str] = []
     require(isinstance(overseer, Overseer), "it lacks a member of the Overseer protocol")
     trusted = trusted_with(reader, given, guarded(key.only(given), asked_for))
-    require(overseer.learn(trusted) is overseer, "learn must return self")
-    found = overseer.judge(judged)
+    with watched_task(asked_for):
+        require(overseer.learn(trusted) is overseer, "learn must return self")
+        found = overseer.judge(judged)
     require(not asked_for, f"it asked for truth that it was not given, of {asked_for[:1]}")
     require(len(found) == len(judged), "there must be one judgement per question")
     for question, judgement in zip(judged, found, strict=True):
@@ -329,6 +332,22 @@ def comparisons(groups: int) -> tuple[list[Question], AnswerKey]:
 
 def trusted_with(subject: Subject, questions: tuple[Question, ...], key: AnswerKey) -> Trusted:
     return Trusted(subject, questions, key, default_specification())
+
+
+@contextmanager
+def watched_task(asked_for: list[str]) -> Iterator[None]:
+    """While the invented questions are of a registered task, which writes to `asked_for` that its key was loaded."""
+
+    class Invented:
+        name, level_names = "invented", ("one", "two", "three")
+
+        def load(self, limit: int | None = None, seed: int = 0) -> tuple[list[Question], AnswerKey]:
+            asked_for.append("all questions of the task")
+            return comparisons(40)
+
+    tasks.names()  # has all others registered, which would else be forgotten with this one
+    with patch.dict(tasks._factories, invented=Invented):
+        yield
 
 
 def guarded(key: AnswerKey, asked_for: list[str]) -> AnswerKey:
