@@ -53,22 +53,12 @@ def train_with_trl(base: ModelSubject, pupil: Pupil, recipe: Recipe) -> Fit:
     """Leave adapters in peft's format, or the changed tensors of the whole model, in the pupil's folder. RunError with
     the last lines of its log when a worker fails; then nothing is left.
     """
-    if find_spec("trl") is None:
-        raise InputError(
-            "The back end `trl` needs TRL, which is not installed.", fix="pip install 'superalign[training]'"
-        )
-    if recipe.batch % recipe.processes:
-        raise InputError(
-            f"A batch of {recipe.batch} can't be shared evenly by {recipe.processes} processes.",
-            fix="Make `batch` a multiple of `processes`.",
-        )
+    check_ready(recipe)
     device = base.decoder.device
     with tempfile.TemporaryDirectory(dir=pupil.folder, prefix=".trl-") as place:
         work = Path(place)
-        base.decoder.model.save_pretrained(work / "base")
-        base.chat.tokenizer.save_pretrained(work / "base")
+        lay_out(base, work)
         save_lessons(pupil.lessons, work / "lessons.safetensors")
-        (work / "out").mkdir()
         job = Job(
             folder=work.absolute(),
             base_name=base.name,
@@ -78,16 +68,36 @@ def train_with_trl(base: ModelSubject, pupil: Pupil, recipe: Recipe) -> Fit:
             cpu=device.type == "cpu",
         )
         (work / "job.json").write_text(job.model_dump_json())
-        launch(work / "job.json", recipe, device)
+        launch(WORKER, work / "job.json", recipe, device)
         done = Fit.model_validate_json((work / OUTCOME).read_bytes())
         for path in sorted((work / "out").iterdir()):
             path.replace(pupil.folder / path.name)
     return done
 
 
-def launch(job: Path, recipe: Recipe, device: torch.device) -> None:
-    """Run the worker processes to their end. RunError when one fails; none outlives this call."""
-    module = ["-m", WORKER, str(job)]
+def check_ready(recipe: Recipe) -> None:
+    """InputError where TRL is missing, or can't follow the recipe."""
+    if find_spec("trl") is None:
+        raise InputError(
+            "The back end `trl` needs TRL, which is not installed.", fix="pip install 'superalign[training]'"
+        )
+    if recipe.batch % recipe.processes:
+        raise InputError(
+            f"A batch of {recipe.batch} can't be shared evenly by {recipe.processes} processes.",
+            fix="Make `batch` a multiple of `processes`.",
+        )
+
+
+def lay_out(base: ModelSubject, work: Path) -> None:
+    """The base as a worker reads it, and the folder for what it leaves."""
+    base.decoder.model.save_pretrained(work / "base")
+    base.chat.tokenizer.save_pretrained(work / "base")
+    (work / "out").mkdir()
+
+
+def launch(worker: str, job: Path, recipe: Recipe, device: torch.device) -> None:
+    """Run the processes of the module `worker` to their end. RunError when one fails; none outlives this call."""
+    module = ["-m", worker, str(job)]
     spread = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={recipe.processes}"]
     command = [sys.executable, *(spread if recipe.processes > 1 else []), *module]
     process = subprocess.Popen(

@@ -6,10 +6,10 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from datasets import Dataset
@@ -97,37 +97,44 @@ def dataset(lessons: Sequence[Lesson]) -> Dataset:
 
 
 def settings(job: Job, *, half: bool, look: bool) -> SFTConfig:
-    """The recipe as TRL takes it. Nothing is reported anywhere, and nothing saved but by `save`."""
-    recipe = job.recipe
-    rows = recipe.batch // recipe.processes
+    """The recipe as TRL's SFTTrainer takes it."""
     return SFTConfig(
-        output_dir=str(job.folder / "trainer"),
-        seed=job.seed,
-        max_steps=recipe.steps,
-        per_device_train_batch_size=rows,
-        per_device_eval_batch_size=rows,
+        **arguments(job, half=half),
         train_sampling_strategy="sequential",
-        learning_rate=recipe.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=max(1, recipe.steps // 10),
-        adam_beta2=0.95,
-        weight_decay=0.0,
-        max_grad_norm=1.0,
-        bf16=half,
         completion_only_loss=True,
-        max_length=None,
-        gradient_checkpointing=not job.cpu,
-        use_cpu=job.cpu,
-        ddp_backend="gloo" if job.cpu and recipe.processes > 1 else None,
-        dataloader_pin_memory=not job.cpu,
         eval_strategy="steps" if look else "no",
         eval_steps=CHECK_EVERY,
         eval_on_start=look,
-        logging_steps=-(-recipe.steps // CURVE_POINTS),
-        save_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
     )
+
+
+def arguments(job: Job, *, half: bool) -> dict[str, Any]:
+    """What every trainer of TRL takes. Nothing is reported anywhere, and nothing saved but by us."""
+    recipe = job.recipe
+    rows = recipe.batch // recipe.processes
+    return {
+        "output_dir": str(job.folder / "trainer"),
+        "seed": job.seed,
+        "max_steps": recipe.steps,
+        "per_device_train_batch_size": rows,
+        "per_device_eval_batch_size": rows,
+        "learning_rate": recipe.learning_rate,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": max(1, recipe.steps // 10),
+        "adam_beta2": 0.95,
+        "weight_decay": 0.0,
+        "max_grad_norm": 1.0,
+        "bf16": half,
+        "max_length": None,
+        "gradient_checkpointing": not job.cpu,
+        "use_cpu": job.cpu,
+        "ddp_backend": "gloo" if job.cpu and recipe.processes > 1 else None,
+        "dataloader_pin_memory": not job.cpu,
+        "logging_steps": -(-recipe.steps // CURVE_POINTS),
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
 
 
 class Watch(TrainerCallback):
@@ -171,11 +178,12 @@ def end_with_launcher() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-if __name__ == "__main__":
+def run(work: Callable[[Path], None]) -> NoReturn:
+    """Do the job that this process was started with, and end it."""
     end_with_launcher()
     path, code = Path(sys.argv[1]), 1
     try:
-        main(path)
+        work(path)
         code = 0
     except Exception:
         # In a file, since torchrun fills the log with what it thinks of this.
@@ -185,3 +193,7 @@ if __name__ == "__main__":
     # Not by way of the interpreter's end, nor of `destroy_process_group`: torch's gloo waits there for a thread of its
     # own while it holds the interpreter's lock, which that thread may be waiting for.
     os._exit(code)
+
+
+if __name__ == "__main__":
+    run(main)

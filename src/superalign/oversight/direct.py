@@ -10,7 +10,7 @@ from superalign.contracts.protocols import Trusted
 from superalign.contracts.records import Judgement, Question, Unscored
 from superalign.contracts.registry import overseers
 from superalign.oversight.expert import Argument
-from superalign.oversight.hearing import Court, Hearings, Ruling
+from superalign.oversight.hearing import Court, Hearing, Hearings, Ruling
 from superalign.oversight.judge import ALLOWANCE, EMBEDDED
 
 
@@ -31,9 +31,22 @@ class Direct:
         return self._court.judgements(questions, self._hear)
 
     def _hear(self, hearings: Hearings) -> list[Ruling | Unscored]:
-        return self._court.rule([own.after("By chance", self._drawn(own.question)) for own in hearings])
+        return self._court.rule(drawn(hearings, self._court.given.seed))
 
-    def _drawn(self, question: Question) -> Argument:
-        lines = range(len(question.evidence))
-        rng = random.Random(f"direct {self._court.given.seed} {question.id}")
-        return Argument(tuple(sorted(rng.sample(lines, min(len(lines), ALLOWANCE)))))
+
+def drawn(hearings: Hearings, seed: int) -> list[Hearing]:
+    """The hearings after as many lines as a judge may read, which nobody chose."""
+    return [own.after("By chance", Argument(blindly(own.question, seed))) for own in hearings]
+
+
+def blindly(question: Question, seed: int) -> tuple[int, ...]:
+    """As many of its lines as a judge may read."""
+    return tuple(sorted(shuffled(question, seed)[:ALLOWANCE]))
+
+
+def shuffled(question: Question, seed: int) -> list[int]:
+    """The lines of its evidence in an order that chance gave them: the same one in every protocol, so that what differs
+    between two protocols is not the draw.
+    """
+    lines = range(len(question.evidence))
+    return random.Random(f"direct {seed} {question.id}").sample(lines, len(lines))

@@ -196,8 +196,10 @@ def check_overseer(make: Callable[[], Overseer]) -> None:
     lied_to = probabilities(make().learn(trusted_with(reader, given, lie)).judge(own))
     require(told == lied_to, "what it was told of a group must not return as its judgement of that group")
 
-    reader.broken = True
-    failed = attempt(lambda: overseer.judge(judged), "when its reader measures nothing, judge must return Unscored")
+    closed = Watched(tiny_subject(), frozenset(Access) - {Access.WEIGHTS})  # of open weights a copy may be taught
+    reading = make().learn(trusted_with(closed, given, key.only(given)))
+    closed.broken = True
+    failed = attempt(lambda: reading.judge(judged), "when its reader measures nothing, judge must return Unscored")
     require(all(isinstance(j, Unscored) for j in failed), "what it could not read, it must return as Unscored")
 
 
