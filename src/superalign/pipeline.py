@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from superalign.contracts.attacks import Attacks
 from superalign.contracts.errors import InputError, PlanError
@@ -14,12 +14,14 @@ from superalign.contracts.summary import Summary, Threshold
 from superalign.generalization.weak_to_strong import Students, generalize, train_students
 from superalign.models.altered import save_adapter, with_open_weights
 from superalign.models.handle import ModelIdentity, identify, open_base, open_user_model
+from superalign.oversight.compare import check_comparison, compare
 from superalign.oversight.measure import oversee
 from superalign.provenance.commit import Opening
 from superalign.report.html import render
 from superalign.robustness.harden import Hardening, harden
+from superalign.runs.chosen import named
 from superalign.runs.launch import HERE, Launch
-from superalign.runs.plan import Plan
+from superalign.runs.plan import Plan, Step
 from superalign.runs.progress import Display
 from superalign.runs.run import Run
 from superalign.tasks.specification import default_specification
@@ -38,37 +40,41 @@ from superalign.trials.seal import check_opened, check_unspent
 from superalign.trials.stress import Sealed, check_groups, run_trial, seal_trial, stress, unseal_trial
 from superalign.trials.validate import calibrate, habits, validate
 
-Step = Literal["oversee", "generalize", "validate", "stress", "decide"]
-
 
 def run(run: Run, *, only: Step | None = None, device: str = "cpu") -> Summary:
-    """Carry out the run's plan, as far as `only`; what was done before is reused. A complete run gets summary and
-    report.
+    """Carry out the run's plan, as far as `only`, or as far as it says; what was done before is reused. A run that has
+    come as far as its plan says gets summary and report.
     """
-    plan = run.plan
-    model, splits, auditor = prepare(run, device)
+    plan, last = run.plan, only or run.plan.until
+    model, splits, auditor = prepare(run, device, last)
     parts: dict[str, Any] = {}
+
+    def ended() -> Summary:
+        found = summary(run, parts)
+        return publish(run, found) if only in (None, plan.until) else found
 
     oversight = oversee(run, model, splits)
     parts["oversight"] = oversight.summary
-    if only == "oversee":
-        return summary(run, parts)
+    if plan.compare:
+        parts["comparison"] = compare(run, model, plan.compare)
+    if last == "oversee":
+        return ended()
 
     parts["generalization"], trained = generalize(run, model, splits, oversight.train, oversight.test)
-    if only == "generalize":
-        return summary(run, parts)
+    if last == "generalize":
+        return ended()
 
     thresholds = calibrate(run, model, splits, auditor, trained)
     parts["thresholds"] = tuple(thresholds.values())
     parts["validation"] = validate(run, model, auditor, thresholds, trained=trained.students[0])
     parts["battery"] = judge_model(parts["validation"], thresholds)
     parts["inside"] = look_inside(run, model, auditor, trained=trained.students[0])
-    if only == "validate":
-        return summary(run, parts)
+    if last == "validate":
+        return ended()
 
     parts["trial"] = stress(run, model, splits, auditor, thresholds, trained.ceilings[0])
-    if only == "stress":
-        return summary(run, parts)
+    if last == "stress":
+        return ended()
 
     parts["decision"] = decide(
         parts["validation"], parts["battery"], parts["trial"], parts["generalization"], plan.criteria
@@ -223,13 +229,13 @@ def beside_base(name: str, base: str, specification: Specification, seed: int, d
     return subject, Trusted(trusted_model, splits.auditor, key, specification, seed)
 
 
-def prepare(run: Run, device: str) -> tuple[ModelIdentity, Splits, Auditor]:
+def prepare(run: Run, device: str, last: Step | None = None) -> tuple[ModelIdentity, Splits, Auditor]:
     """The model, the questions divided among those who may see them, and what the detectors are trusted with.
 
-    What the plan can't have is refused here, before anything is computed.
+    What the plan can't have, as far as its step `last`, is refused here, before anything is computed.
     """
     plan = run.plan
-    check(plan)
+    check(plan, last)
     model = identify(plan.model, device=device)
     run.note_in_manifest("models", {model.name: model.digest})
     splits = divide(tasks.make(plan.task.name), plan.task, plan.seed)
@@ -243,20 +249,20 @@ def prepare(run: Run, device: str) -> tuple[ModelIdentity, Splits, Auditor]:
     return model, splits, auditor
 
 
-def check(plan: Plan) -> None:
-    """UnknownName when the plan names a part that there is not, PlanError when it has too few questions for its
-    organisms, or a detector that needs more access than it allows.
+def check(plan: Plan, last: Step | None) -> None:
+    """UnknownName when the plan names a part that there is not, InputError when it gives an overseer arguments that it
+    does not take, PlanError when it has too few questions for its comparison or its organisms, or a detector that needs
+    more access than it allows.
     """
-    named = {
-        tasks: (plan.task.name,),
-        overseers: (plan.oversee.overseer,),
-        detectors: plan.validation.detectors,
-        organisms: plan.stress.families,
-    }
-    for registry, names in named.items():
+    parts = {tasks: (plan.task.name,), detectors: plan.validation.detectors, organisms: plan.stress.families}
+    for registry, names in parts.items():
         for name in names:
             registry.factory(name)
-    check_groups(plan)
+    overseer, arguments = named(plan.oversee.overseer)
+    overseers.make(overseer, **arguments)
+    check_comparison(plan)
+    if last not in ("oversee", "generalize", "validate"):
+        check_groups(plan)
     check_access(plan)
 
 

@@ -31,7 +31,7 @@ def written(folder: Path, summary: Summary) -> Path:
 
 def test_a_whole_run_is_readable_at_every_width(tmp_path: Path) -> None:
     found = check_report(written(tmp_path, example()))
-    assert len(found[0]["plots"]) == 7  # two forests, levels, layers, survival, a strip for each detector that scored
+    assert len(found[0]["plots"]) == 9  # two of protocols, two forests, levels, layers, survival, a strip per detector
 
 
 def test_long_names_many_subjects_and_many_layers_fit(tmp_path: Path) -> None:

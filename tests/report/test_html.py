@@ -52,8 +52,8 @@ def test_nothing_runs_and_nothing_is_fetched() -> None:
 def test_the_sections_come_in_the_order_of_the_plan() -> None:
     ids = re.findall(r'<section id="([^"]+)"', html.render(example()))
     assert ids == [
-        "bottom-line", "pipeline", "asked", "oversee", "generalize", "validate", "inside", "stress-test", "thresholds",
-        "decide", "argument", "limits", "cost",
+        "bottom-line", "pipeline", "asked", "oversee", "protocols", "generalize", "validate", "inside", "stress-test",
+        "thresholds", "decide", "argument", "limits", "cost",
     ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from superalign.contracts.errors import InputError, PlanError
+from superalign.runs.chosen import label, named
 from superalign.runs.plan import Criteria, Plan, load_plan, plan_digest, plan_fields, plan_yaml
 
 SPECIFICATION = {
@@ -104,6 +105,23 @@ def test_setting_one_key_of_a_section_leaves_the_others_at_their_defaults(folder
     assert fields["stress.training.steps"] == str(default.steps)
 
 
+def test_a_part_is_named_alone_or_with_its_arguments(folder: Path) -> None:
+    compare = "compare: {protocols: [direct, debate: {order: sequential}]}"
+    oversee = "oversee: {overseer: {debate: {judge: scripted}}}"
+    plan = load_plan(written(folder, f"{compare}\n{oversee}"))
+    assert plan.compare is not None
+    assert [named(chosen) for chosen in plan.compare.protocols] == [
+        ("direct", {}),
+        ("debate", {"order": "sequential"}),
+    ]
+    assert label(plan.oversee.overseer) == "debate (judge scripted)"
+    (folder / "again.yaml").write_text(plan_yaml(plan))
+    assert load_plan(folder / "again.yaml") == plan
+    assert load_plan(written(folder, "")).compare is None
+    over = load_plan(written(folder, ""), ["oversee.overseer={debate: {order: sequential}}", "until=oversee"])
+    assert (label(over.oversee.overseer), over.until) == ("debate (order sequential)", "oversee")
+
+
 def test_the_digest_is_of_what_is_asked_for_not_of_the_file(folder: Path) -> None:
     plain = load_plan(written(folder, ""))
     assert plan_digest(plain) == plan_digest(load_plan(written(folder, "# comment\ntask: {name: cities}")))
@@ -147,6 +165,13 @@ def test_a_resolved_plan_reads_back_equal(tmp_path_factory: Any, seed: int, rate
         ("stress: {families: [backdoor, collusion, backdoor]}", ["`stress.families`", "names backdoor twice"]),
         ("stress: {concealments: [none, none]}", ["`stress.concealments`", "names none twice"]),
         ("validate: {detectors: [knowledge, knowledge]}", ["`validate.detectors`", "names knowledge twice"]),
+        ("compare: {protocls: [direct]}", ["`compare.protocls`", "`protocols`"]),
+        ("compare: {seeds: 0}", ["`compare.seeds`", "greater than or equal to 1"]),
+        ("compare: {protocols: [direct, direct]}", ["`compare.protocols`", "names direct twice"]),
+        ("compare: {protocols: [{debate: sequential}]}", ["`compare.protocols.0`", "`debate: {order: sequential}`"]),
+        ("compare: {protocols: [{debate: {}, direct: {}}]}", ["`compare.protocols.0`", "a name with arguments"]),
+        ("oversee: {overseer: [debate]}", ["`oversee.overseer`", "should be a name"]),
+        ("until: overse", ["`until`", '"overse"', "'oversee'"]),
         ("task: cities", ["`task`", '"cities"', "object"]),
         ("task:", ["`task`", "null"]),
         ("1: 2", ["`1`"]),

@@ -122,4 +122,4 @@ def show(summary: Summary, only: Step | None, folder: Path, *, as_json: bool) ->
 
     print(terminal.render(summary, only=only.value if only else None))
     report = folder / "report.html"
-    print(f"\nReport: {report}" if only is None and report.exists() else f"\nRun: {folder}")
+    print(f"\nReport: {report}" if report.exists() else f"\nRun: {folder}")

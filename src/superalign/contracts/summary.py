@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from superalign.contracts.oversight import Comparison
 from superalign.contracts.readings import Inside
 from superalign.contracts.records import (
     Access,
@@ -319,6 +320,7 @@ class Summary(Record):
     specification: Specification
     seed: int
     oversight: OversightSummary | None = None
+    comparison: Comparison | None = Field(None, description="Protocols of oversight side by side.")
     generalization: GeneralizationSummary | None = None
     validation: tuple[DetectorResult, ...] = ()
     battery: BatteryResult | None = Field(None, description="What all detectors together say of the model.")

@@ -18,7 +18,7 @@ import numpy as np
 
 from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import EvidenceTask, Subject, Taught, Trusted
-from superalign.contracts.records import Access, Conversation, Message, Question, Unscored
+from superalign.contracts.records import Access, Conversation, Cost, Message, Question, Unscored
 from superalign.contracts.registry import tasks
 from superalign.models.altered import fine_tuned, with_open_weights
 from superalign.models.decoder import Decoder
@@ -26,6 +26,7 @@ from superalign.models.endpoint import EndpointSubject, is_endpoint
 from superalign.models.lessons import Recipe
 from superalign.models.subject import Chat, ModelSubject
 from superalign.oversight.plain_text import brief, plain
+from superalign.runs.cost import count_reused, metered
 
 ALLOWANCE = 2  # lines of evidence that a judge reads of one question, whatever the protocol
 STEPS = 120  # in which the embedded model learns to judge
@@ -174,11 +175,15 @@ def taught_judge(given: Trusted, seed: int) -> Subject:
     if opened is None:
         return given.subject
     known = tuple(zip(given.questions, given.key.of(given.questions).tolist(), strict=True))
-    return _taught(opened.decoder, opened.chat, known, seed)
+    hits = _taught.cache_info().hits
+    found, cost = _taught(opened.decoder, opened.chat, known, seed)
+    if _taught.cache_info().hits > hits:
+        count_reused(cost)
+    return found
 
 
 @lru_cache(maxsize=4)  # protocols that are compared have the same judge
-def _taught(decoder: Decoder, chat: Chat, known: tuple[tuple[Question, bool], ...], seed: int) -> Subject:
+def _taught(decoder: Decoder, chat: Chat, known: tuple[tuple[Question, bool], ...], seed: int) -> tuple[Subject, Cost]:
     rng = random.Random(seed)
     lessons = [
         Taught(conversation=sitting.asked, answer="Yes" if truth else "No", group=question.group)
@@ -186,8 +191,9 @@ def _taught(decoder: Decoder, chat: Chat, known: tuple[tuple[Question, bool], ..
         for sitting in partly_shown(question, rng)
     ]
     subject = ModelSubject("open", decoder, chat)
-    [found] = fine_tuned(subject, [lessons], recipe(subject), [seed])
-    return found
+    with metered() as meter:
+        [found] = fine_tuned(subject, [lessons], recipe(subject), [seed])
+    return found, meter.cost()
 
 
 def partly_shown(question: Question, rng: random.Random) -> list[Sitting]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -16,8 +18,11 @@ from superalign.contracts.protocols import AnswerKey, Overseer, Trusted
 from superalign.contracts.records import Cost, Interval, Judgement, Question, Record, Specification, Unscored
 from superalign.contracts.summary import OversightSummary
 from superalign.models.handle import ModelIdentity, open_base
+from superalign.runs.chosen import Chosen, label, named
 from superalign.runs.code_version import code_version
+from superalign.runs.cost import metered
 from superalign.runs.run import Run
+from superalign.runs.store import Done
 from superalign.tasks.metrics import accuracy, auroc, group_weights, percentile_interval, point
 from superalign.tasks.splits import Splits, by_group
 
@@ -28,6 +33,7 @@ class Judgements(Record):
     """One opinion, or its absence, for each question asked."""
 
     judged: tuple[Judgement | Unscored, ...] = Field(description="In the order of the questions.")
+    learning: Cost = Field(Cost(), description="Before the first one, as if nothing had been learnt for others.")
 
 
 @dataclass(frozen=True)
@@ -41,41 +47,70 @@ class Oversight:
 
 def oversee(run: Run, model: ModelIdentity, splits: Splits) -> Oversight:
     """Let the plan's overseer judge the questions it has no labels for."""
-    plan = run.plan.oversee
-    done = run.step(
-        "oversee",
+    plan, overseer = run.plan, run.plan.oversee.overseer
+    sets = (splits.train, splits.test)
+    done = judging(run, "oversee", overseer, model, splits, sets, task=plan.task.name, seed=plan.seed)
+    train = done.value.judged[: len(splits.train)]
+    test = done.value.judged[len(splits.train) :]
+    return Oversight(train, test, summarize(label(overseer), train, splits, done.cost))
+
+
+def judging(
+    run: Run,
+    name: str,
+    overseer: Chosen,
+    model: ModelIdentity,
+    splits: Splits,
+    questions: tuple[tuple[Question, ...], ...],
+    *,
+    task: str,
+    seed: int,
+) -> Done[Judgements]:
+    """The step `name` in which an overseer is given the splits' labels on `task`, and judges sets of questions."""
+    part, arguments = named(overseer)
+    return run.step(
+        name,
         judge,
-        overseer=plan.overseer,
-        code=code_version(registry.overseers.factory(plan.overseer).__module__),
+        overseer=part,
+        arguments=arguments,
+        code=versions(registry.overseers.factory(part), registry.tasks.factory(task)),
         model=model,
         labelled=splits.overseer,
         key=splits.key.only(splits.overseer),
         specification=run.plan.specification,
-        questions=(splits.train, splits.test),
+        seed=seed,
+        questions=questions,
     )
-    train = done.value.judged[: len(splits.train)]
-    test = done.value.judged[len(splits.train) :]
-    return Oversight(train, test, summarize(plan.overseer, train, splits, done.cost))
+
+
+def versions(*factories: Callable[..., Any]) -> tuple[str, ...]:
+    """Of the code of parts, which a step's key would not cover otherwise."""
+    return tuple(code_version(factory.__module__) for factory in factories)
 
 
 def judge(
     folder: Path,
     *,
     overseer: str,
-    code: str,
+    arguments: dict[str, Any],
+    code: tuple[str, ...],
     model: ModelIdentity,
     labelled: tuple[Question, ...],
     key: AnswerKey,
     specification: Specification,
+    seed: int,
     questions: tuple[tuple[Question, ...], ...],
 ) -> Judgements:
     """The overseer's opinion of each question, given the truth of `labelled` alone. Each set of questions is judged by
     itself: so others who ask that set find it read already.
 
-    `code`, the version of the overseer, counts only in the step's key.
+    `code`, the versions of the overseer and of the task, counts only in the step's key.
     """
-    taught: Overseer = registry.overseers.make(overseer).learn(Trusted(open_base(model), labelled, key, specification))
-    return Judgements(judged=tuple(opinion for asked in questions for opinion in taught.judge(asked)))
+    given = Trusted(open_base(model), labelled, key, specification, seed)
+    with metered() as meter:
+        taught: Overseer = registry.overseers.make(overseer, **arguments).learn(given)
+    judged = tuple(opinion for asked in questions for opinion in taught.judge(asked))
+    return Judgements(judged=judged, learning=meter.alone)
 
 
 def summarize(overseer: str, judged: tuple[Judgement | Unscored, ...], splits: Splits, cost: Cost) -> OversightSummary:

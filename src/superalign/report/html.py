@@ -12,7 +12,7 @@ from superalign.contracts.readings import ProbeReading
 from superalign.contracts.records import Unscored
 from superalign.contracts.summary import DetectorResult, Summary, Threshold
 from superalign.report import attacks as attack_tables
-from superalign.report import inside, plots, tables, wording
+from superalign.report import inside, plots, protocols, tables, wording
 from superalign.report.limits import limits
 from superalign.report.steps import steps
 
@@ -36,6 +36,7 @@ def render(summary: Summary, attacks: Attacks | None = None) -> str:
         wording=wording,
         tables=tables,
         inside=inside,
+        protocols=protocols,
         requires=REQUIRES,
         tones=tables.TONES,
         plot_legend=_legend(),
@@ -72,6 +73,9 @@ def _plots(summary: Summary) -> dict[str, list[Markup]]:
             drawn["levels"] = [plots.levels(summary.generalization.levels)]
     if summary.inside and isinstance(summary.inside.probe, ProbeReading):
         drawn["layers"] = [inside.layers(summary.inside.probe)]
+    if summary.comparison:
+        figures = [protocols.levels(task, f"protocols-{place}") for place, task in enumerate(summary.comparison.tasks)]
+        drawn["protocols"] = figures
     return {section: [Markup(svg) for svg in svgs] for section, svgs in drawn.items()}
 
 

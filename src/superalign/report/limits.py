@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from superalign.contracts.oversight import Comparison
 from superalign.contracts.summary import GeneralizationSummary, Summary, Threshold, TrialSummary
 from superalign.report.steps import steps
 from superalign.report.wording import SPACE, counted, number, parameters, percent, rate_between
@@ -25,6 +26,8 @@ def limits(summary: Summary) -> list[str]:
     missing = [step.name for step in steps(summary) if step.result is None]
     if missing:
         said.append(f"Not run: {', '.join(missing)}. This report says nothing about what they would have found.")
+    if summary.comparison:
+        said += _comparison(summary.comparison)
     if summary.generalization:
         said += _generalization(summary.generalization)
     said += _thresholds(summary.trial.thresholds if summary.trial else summary.thresholds)
@@ -51,6 +54,16 @@ def _model(summary: Summary) -> str:
         f"{summary.model} is a small model ({shown} parameters by its name). A quirk planted in a model of this "
         "size is not strategic deception, and methods that work here may fail on larger models."
     )
+
+
+def _comparison(found: Comparison) -> list[str]:
+    scripted = [role for role, who in (("judge", found.judge), ("expert", found.expert)) if who == "scripted"]
+    if not scripted:
+        return []
+    return [
+        f"In the comparison of protocols, programs played the {' and the '.join(scripted)}. What they show holds for "
+        "the protocols as games, not for models that would play them."
+    ]
 
 
 def _generalization(found: GeneralizationSummary) -> list[str]:

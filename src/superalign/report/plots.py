@@ -95,18 +95,21 @@ def curves(
     shown: Sequence[tuple[Series, Sequence[float]]],
     axis: str,
     band: Sequence[tuple[float, float]] = (),
+    *,
+    measure: str = "AUROC",
+    room: float = 123,
 ) -> str:
-    """Lines over named columns, each labelled at its right end, the columns' axis beside its labels; `band` is the
-    interval of the last of them.
+    """Lines over named columns, each labelled at its right end in at most `room` pixels, the columns' axis beside its
+    labels; `band` is the interval of the last of them.
     """
-    names = min(123.0, max(map(width_of, ("chance", axis, *(series.name for series, _ in shown)))))
+    names = min(room, max(map(width_of, ("chance", axis, *(series.name for series, _ in shown)))))
     left, right, top, bottom, height = 40.0, WIDTH - 13 - names, 26.0, 236.0, 290.0
     everything = [value for _, values in shown for value in values]
     everything += [bound for bounds in band for bound in bounds]
     vertical = scale_over([*everything, CHANCE], bottom, top)
     vertical = Scale(max(vertical.low, 0.0), min(vertical.high, 1.005), bottom, top)
     horizontal = Scale(-0.35, len(columns) - 0.65, left, right)
-    parts = [text("AUROC", 4, 12, class_="tick"), *_horizontal_grid(vertical, left, right)]
+    parts = [text(measure, 4, 12, class_="tick"), *_horizontal_grid(vertical, left, right)]
     parts.append(line(left, vertical(CHANCE), right, vertical(CHANCE), class_="chance"))
     parts += [*_column_labels(columns, horizontal, bottom), text(axis, right + 13, bottom + 18, class_="tick")]
     outline = [(x, low) for x, (low, _) in enumerate(band)] + [(x, high) for x, (_, high) in enumerate(band)][::-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from superalign.contracts.oversight import Comparison
 from superalign.contracts.records import Finding
 from superalign.contracts.summary import (
     BatteryResult,
@@ -14,6 +15,7 @@ from superalign.contracts.summary import (
     Summary,
     TrialSummary,
 )
+from superalign.report.protocols import in_a_line
 from superalign.report.tables import TONES, Tone
 from superalign.report.wording import MISSING, counted, interval, number, percent, rate_between
 
@@ -33,7 +35,7 @@ class Step:
 def steps(summary: Summary) -> tuple[Step, ...]:
     """The five steps in their order, those that were not run included."""
     return (
-        oversee(summary.oversight),
+        oversee(summary.oversight, summary.comparison),
         generalize(summary.generalization),
         validate(summary.validation, summary.battery),
         stress_test(summary.trial),
@@ -41,12 +43,13 @@ def steps(summary: Summary) -> tuple[Step, ...]:
     )
 
 
-def oversee(found: OversightSummary | None) -> Step:
+def oversee(found: OversightSummary | None, compared: Comparison | None) -> Step:
     name, asks = "oversee", "How good is the signal?"
     if found is None:
         return Step(name, asks)
     blind = f"question-blind AUROC {number(found.question_blind_auroc.value)} {interval(found.question_blind_auroc)}"
-    return Step(name, asks, number(found.accuracy), "overseer's accuracy", (f"AUROC {number(found.auroc)}", blind))
+    detail = (f"AUROC {number(found.auroc)}", blind, *([in_a_line(compared)] if compared else []))
+    return Step(name, asks, number(found.accuracy), "overseer's accuracy", detail)
 
 
 def generalize(found: GeneralizationSummary | None) -> Step:

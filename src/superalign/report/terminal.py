@@ -13,7 +13,7 @@ from rich.text import Text
 from superalign.contracts.attacks import Attacks
 from superalign.contracts.summary import Claim, DecisionSummary, Summary
 from superalign.report import attacks as attack_tables
-from superalign.report import tables, wording
+from superalign.report import protocols, tables, wording
 from superalign.report.steps import Step, steps
 from superalign.report.tables import TONES, Cell, Table
 
@@ -52,6 +52,10 @@ def _parts(summary: Summary, only: str | None) -> Iterator[RenderableType]:
     yield Text(f"{plain(summary.name)}: {plain(summary.model)}", style="bold")
     yield _overview(shown)
     names = {step.name for step in shown if step.result is not None}
+    if "oversee" in names and summary.comparison:
+        for task in summary.comparison.tasks:
+            yield from _section(f"Oversight protocols on {task.task}", protocols.in_short(task))
+            yield from _bullets(protocols.findings(task))
     if "generalize" in names and summary.generalization:
         yield from _section("Generalize", tables.scores(summary.generalization))
         yield from _bullets([wording.pgr(summary.generalization.pgr), wording.pgr(summary.generalization.pgr_auroc)])

@@ -14,7 +14,7 @@ class Meter:
     """Adds up what is counted while it is open, and the monotonic seconds that pass."""
 
     def __init__(self) -> None:
-        self._counted = Cost()
+        self._counted = self._reused = Cost()
         self._started = time.monotonic()
         self._ended: float | None = None
 
@@ -23,8 +23,16 @@ class Meter:
         ended = time.monotonic() if self._ended is None else self._ended
         return self._counted + Cost(seconds=ended - self._started)
 
+    @property
+    def alone(self) -> Cost:
+        """The cost as if nothing had been reused: what it would be by itself."""
+        return self.cost() + self._reused
+
     def add(self, cost: Cost) -> None:
         self._counted += cost
+
+    def add_reused(self, cost: Cost) -> None:
+        self._reused += cost
 
     def stop(self) -> None:
         self._ended = time.monotonic()
@@ -50,3 +58,9 @@ def count(*, tokens: int = 0, forward_passes: int = 0, human_seconds: float = 0.
     cost = Cost(tokens=tokens, forward_passes=forward_passes, human_seconds=human_seconds)
     for meter in _open_meters.get():
         meter.add(cost)
+
+
+def count_reused(cost: Cost) -> None:
+    """Tell every enclosing meter what something took that was done before and is used again."""
+    for meter in _open_meters.get():
+        meter.add_reused(cost)

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import datetime
 import inspect
 import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import AfterValidator, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, Field
 
 from superalign.contracts.errors import InputError, PlanError
 from superalign.contracts.records import Access, Record, Specification
 from superalign.provenance.digest import digest
+from superalign.runs.chosen import Chosen
+from superalign.runs.plan_errors import record_in, shown, validated
 
 Implant = Literal["adapters", "layers", "model"]
 Concealment = Literal["none", "denial", "obfuscated", "both"]
+Step = Literal["oversee", "generalize", "validate", "stress", "decide"]
 KINDS = {"specification": "specification", "criteria": "list of criteria"}
-SomeRecord = TypeVar("SomeRecord", bound=Record)
 Item = TypeVar("Item")
 
 
@@ -52,7 +51,29 @@ class TaskPlan(Record):
 class OverseePlan(Record):
     """Where the training signal comes from."""
 
-    overseer: str = Field("few-labels", description="A registered overseer; see `superalign overseers list`.")
+    overseer: Chosen = Field(
+        "few-labels", description="A registered overseer, see `superalign overseers list`; or one with its arguments."
+    )
+
+
+class ComparePlan(Record):
+    """Which protocols of oversight are compared, on which tasks; without this section none are.
+
+    All get the same labels of the easiest level, and judge the same questions of all others. Each seed has labels,
+    questions and a judge of its own.
+    """
+
+    tasks: Names = Field(("passage",), min_length=1, description="Registered tasks of at least two levels.")
+    protocols: Annotated[tuple[Chosen, ...], AfterValidator(_each_once)] = Field(
+        ("direct", "consultancy", "critique", "debate"),
+        min_length=1,
+        description="Registered overseers, some perhaps with arguments, as in `debate: {order: sequential}`.",
+    )
+    judge: str = Field("embedded", description="Who judges: embedded, scripted, or PROVIDER/MODEL.")
+    expert: str = Field("embedded", description="Who argues before the judge, likewise.")
+    labelled_groups: int = Field(60, ge=4, description="Groups whose truth the protocols are given, for each seed.")
+    test_groups: int = Field(40, ge=4, description="Groups of each level on which they are measured, for each seed.")
+    seeds: int = Field(3, ge=1, description="Repetitions, none of which shares a group with another.")
 
 
 class TrainingPlan(Record):
@@ -139,9 +160,11 @@ class Plan(Record):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$", description="Short name; part of the run folder's name.")
     seed: int = Field(0, ge=0, description="Everything random descends from it.")
     model: str = Field("smollm2-135m", description="A known model, a path, or a hub name with the prefix `hf/`.")
+    until: Step | None = Field(None, description="The step after which the run is done; null: all five.")
     specification: Specification = Field(description="What the designer wants: a path to a file, or the text itself.")
     task: TaskPlan = TaskPlan()
     oversee: OverseePlan = OverseePlan()
+    compare: ComparePlan | None = None
     generalize: GeneralizePlan = GeneralizePlan()
     validation: ValidatePlan = Field(ValidatePlan(), alias="validate")
     stress: StressPlan = StressPlan()
@@ -167,19 +190,19 @@ def load_plan(path: Path, overrides: Sequence[str] = (), seed: int | None = None
         content["seed"] = seed
     _read_beside(content, "specification", Specification, path)
     _read_beside(content, "criteria", Criteria, path)
-    return _validated(Plan, _merged(_section_defaults(), content), path)
+    return validated(Plan, _merged(_section_defaults(), content), path)
 
 
 def load_specification(path: Path) -> Specification:
     """Read a specification by itself; errors as for a plan."""
-    return _validated(Specification, _read_mapping(path, KINDS["specification"]), path)
+    return validated(Specification, _read_mapping(path, KINDS["specification"]), path)
 
 
 def _read_beside(content: dict[str, Any], key: str, model: type[Record], plan: Path) -> None:
     """Put what the file says in place of its path."""
     if isinstance(content.get(key), str):
         path = plan.parent / content[key]
-        record = _validated(model, _read_mapping(path, KINDS[key]), path)
+        record = validated(model, _read_mapping(path, KINDS[key]), path)
         content[key] = record.model_dump(mode="json", by_alias=True)
 
 
@@ -187,7 +210,7 @@ def plan_from(content: dict[str, Any], overrides: Sequence[str] = ()) -> Plan:
     """The plan that a command's options ask for, with `overrides` as for `load_plan`. PlanError as there."""
     for override in overrides:
         _override(content, override)
-    return _validated(Plan, _merged(_section_defaults(), content), Path("the command line"))
+    return validated(Plan, _merged(_section_defaults(), content), Path("the command line"))
 
 
 def plan_yaml(plan: Plan) -> str:
@@ -220,7 +243,7 @@ def _fields_of(model: type[Record], prefix: str, defaults: dict[str, Any]) -> It
     for name, field in model.model_fields.items():
         name = field.alias or name
         key = prefix + name
-        section = _record_in(field.annotation)
+        section = record_in(field.annotation)
         description = field.description or inspect.cleandoc((section and section.__doc__) or "")
         if section is None:
             value = defaults.get(name, field.default)
@@ -303,7 +326,7 @@ def _read_mapping(path: Path, kind: str) -> dict[str, Any]:
     content = _read_yaml(text, str(path))
     if not isinstance(content, dict):
         raise PlanError(
-            f"A {kind} is a mapping of keys to values, not {_shown(content)}.",
+            f"A {kind} is a mapping of keys to values, not {shown(content)}.",
             where=str(path),
             fix="Start with a line such as `name: my-run`.",
         )
@@ -327,55 +350,6 @@ def _override(content: dict[str, Any], override: str) -> None:
     content[last] = _read_yaml(value, where)
 
 
-def _validated(model: type[SomeRecord], content: dict[str, Any], path: Path) -> SomeRecord:
-    try:
-        # Strict JSON: true is no number and "3" no integer, but lists become tuples as they should.
-        return model.model_validate_json(json.dumps(content, default=_date), strict=True)
-    except ValidationError as error:
-        details = error.errors()
-        # A misspelt key that is required shows up twice; the spelling is what helps.
-        details.sort(key=lambda detail: detail["type"] != "extra_forbidden")
-        raise _explained(model, details[0], path) from None
-    except (TypeError, ValueError, RecursionError) as error:
-        raise PlanError(
-            f"The file holds something that is neither text, number, list nor section: {error}.",
-            where=str(path),
-            fix="Use plain values only.",
-        ) from None
-
-
-def _explained(model: type[Record], detail: ErrorDetails, path: Path) -> PlanError:
-    *section_location, last = detail["loc"] or ("",)
-    section = _section_at(model, section_location)
-    dotted = ".".join(str(part) for part in detail["loc"])
-    known = {field.alias or name: field for name, field in section.model_fields.items()}
-    if detail["type"] == "extra_forbidden":
-        near = get_close_matches(str(last), known, n=1, cutoff=0.5)
-        fix = f"Did you mean `{near[0]}`?" if near else f"Known here: {', '.join(known)}."
-        return PlanError(f"Unknown key `{dotted}`.", where=str(path), fix=fix)
-    description = known[str(last)].description if str(last) in known else None
-    if detail["type"] == "missing":
-        return PlanError(f"The key `{dotted}` is missing.", where=str(path), fix=f"Add it. {description or ''}".strip())
-    expected = detail["msg"].removeprefix("Input ").removeprefix("Value error, ").replace("String should", "should")
-    fix = " ".join(part for part in (f"It {expected}.", description) if part)
-    return PlanError(f"`{dotted}` is {_shown(detail['input'])}.", where=str(path), fix=fix)
-
-
-def _section_at(model: type[Record], location: Sequence[str | int]) -> type[Record]:
-    for part in location:
-        for name, field in model.model_fields.items():
-            if part in (name, field.alias):
-                model = _record_in(field.annotation) or model
-    return model
-
-
-def _record_in(annotation: Any) -> type[Record] | None:
-    """The record that a key holds, once or in a list."""
-    if isinstance(annotation, type) and issubclass(annotation, Record):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := _record_in(part))), None)
-
-
 def _type_name(annotation: Any) -> str:
     arguments = get_args(annotation)
     match get_origin(annotation):
@@ -383,6 +357,8 @@ def _type_name(annotation: Any) -> str:
             return " or ".join(_type_name(argument) for argument in arguments)
         case origin if origin is tuple:
             return f"list of {_type_name(arguments[0])}"
+        case origin if origin is dict:
+            return "mapping"
         case origin if origin is Annotated:
             return _type_name(arguments[0])
         case origin if origin is Literal:
@@ -391,15 +367,3 @@ def _type_name(annotation: Any) -> str:
         return " or ".join(json.dumps(choice) for choice in annotation)
     names = {str: "text", int: "whole number", float: "number", bool: "true or false", NoneType: "null"}
     return names.get(annotation) or str(annotation.__name__)
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _date(value: Any) -> str:
-    """YAML reads 2026-01-31 as a date; no key here is one, so it was meant as text."""
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    raise TypeError(f"{value!r}")
