@@ -62,7 +62,7 @@ def test_the_transcript_shows_each_step_with_its_approval() -> None:
     questions, _ = passages(8)
     [found] = judged(Process("scripted").learn(given()), questions[:1])
     said = [message.content for message in found.transcript]
-    assert said[0] == questions[0].prompt
+    assert questions[0].prompt in said
     for line in questions[0].evidence:
         place = next(i for i, text in enumerate(said) if line in text)
         assert found.transcript[place + 1].role == "assistant"

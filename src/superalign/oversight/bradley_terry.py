@@ -25,8 +25,8 @@ from superalign.oversight.judge import STEPS, Sitting, odds
 
 Backend = Literal["fast", "trl"]
 Pair = tuple[Sitting, Sitting]
-DEPTH = 0.7  # the share of the reader's layers after which the fast back end reads
-REGULARIZATION = 1e-3
+DEPTH = 0.6  # the share of the reader's layers after which the fast back end reads
+REGULARIZATION = 1e-2
 
 
 class Rewards(Protocol):
@@ -40,9 +40,13 @@ class RewardJudge:
     """Gives the probability that a sitting beats the middle one of the questions that were given, each by the least of
     its sittings.
 
-    `shown` says which lines are read of a question, in several sittings if need be; the two questions of a pair are
-    shown the same lines. `fast`: a linear reward on the reader's activations at the answer position, by logistic
-    regression on differences. `trl`: TRL's RewardTrainer, adapters and a head, on a model that shows its weights.
+    `shown` says which lines are read of a question, in one sitting or in several. Every sitting of a right question is
+    the better one of a pair with every sitting of the wrong question beside it. So a line that says nothing, which
+    stands among the better as often as among the worse, comes to lie between those that speak for yes and for no; in
+    pairs of the same line it could lie anywhere.
+
+    `fast`: a linear reward on the reader's activations at the answer position, by logistic regression on differences.
+    `trl`: TRL's RewardTrainer, adapters and a head, on a model that shows its weights.
     """
 
     shown: Callable[[Question, int], Sequence[tuple[int, ...]]]
@@ -79,10 +83,10 @@ class RewardJudge:
     def _pairs(self, given: Trusted) -> list[Pair]:
         """The better sitting first."""
         return [
-            (Sitting(better, lines), Sitting(worse, lines))
+            (Sitting(better, lines), Sitting(worse, others))
             for better, worse in compared(given)
             for lines in self.shown(better, given.seed)
-            if max(lines, default=-1) < len(worse.evidence)
+            for others in self.shown(worse, given.seed)
         ]
 
 
@@ -111,11 +115,14 @@ class LinearReward:
 def fit_linear(reader: Subject, pairs: Sequence[Pair], seed: int) -> LinearReward:
     """The direction that tells the better sitting of a pair by the difference of the two. Nothing in it is drawn."""
     layer = max(1, round(DEPTH * reader.layers))
-    better, worse = (reader.activations([pair[i].asked for pair in pairs], [layer])[:, 0] for i in (0, 1))
-    differences = (better - worse).astype(np.float64)
-    scale = differences.std(axis=0) + 1e-9
+    sittings = list(dict.fromkeys(sitting for pair in pairs for sitting in pair))
+    place = {sitting: i for i, sitting in enumerate(sittings)}
+    states = reader.activations([sitting.asked for sitting in sittings], [layer])[:, 0].astype(np.float64)
+    better, worse = (states[[place[pair[i]] for pair in pairs]] for i in (0, 1))
+    scale = (better - worse).std(axis=0) + 1e-9
+    differences = (better - worse) / scale
     model = LogisticRegression(C=REGULARIZATION, fit_intercept=False, max_iter=1000)
-    model.fit(np.vstack([differences, -differences]) / scale, [1] * len(pairs) + [0] * len(pairs))
+    model.fit(np.vstack([differences, -differences]), [1] * len(pairs) + [0] * len(pairs))
     return LinearReward(reader, layer, model.coef_[0] / scale)
 
 

@@ -46,9 +46,8 @@ class RewardModel:
 class ProcessRewardModel:
     """A reward of every line by itself; a question gets the least of its lines'.
 
-    It learns from what is known of whole questions: the same line of a right and of a wrong question is a pair. What
-    does not bear on the answer is noise in that, and gets a reward in the middle. Every line is read, in a pass of its
-    own, which the costs show.
+    It learns from what is known of whole questions, not of lines: every line of a right question is paired with every
+    line of the wrong one beside it. Every line is read, in a pass of its own, which the costs show.
     """
 
     name = "process-reward-model"
