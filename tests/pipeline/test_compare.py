@@ -84,6 +84,7 @@ def test_every_hearing_is_in_a_log_of_inspect(compared: Finished) -> None:
     sample = next(iter(logs["passage/debate"].samples or ()))
     assert sample.target in ("yes", "no") and sample.messages[-1].role == "assistant"
     assert sample.scores and sample.scores["right"].metadata
+    assert len(sample.events) == len(sample.messages) == 4  # the question, both sides, the judge
 
 
 def test_nothing_is_done_twice_and_the_logs_stay(compared: Finished) -> None:

@@ -20,6 +20,13 @@ def test_what_helped_and_what_did_not_are_said_apart() -> None:
     assert "left 12 of 720 questions unscored" in left and UNSCORED in left
 
 
+def test_a_judge_who_leans_to_one_side_is_not_called_ignorant() -> None:
+    leaning = protocol_result("critique", 0.5, around(-0.1), around(-0.1)).model_copy(update={"auroc": around(0.9)})
+    task = task_comparison("passage").model_copy(update={"protocols": (leaning,)})
+    worse, ranks = protocols.findings(task)
+    assert worse.startswith("Worse") and ranks.startswith("critique tells right from wrong better than it decides")
+
+
 def test_worse_is_not_called_no_help() -> None:
     worse = protocol_result("critique", 0.4, around(-0.2), around(-0.2))
     task = task_comparison("passage").model_copy(update={"protocols": (worse,)})

@@ -93,18 +93,25 @@ def samples(said: Sequence[Done[Judgements]], splits: Sequence[Splits]) -> Itera
 
 def sample(question: Question, judged: Judgement | Unscored, truth: bool, seed: int) -> EvalSample:
     """A question with its hearing; without a score where there is no judgement."""
+    from inspect_ai.event import InfoEvent
     from inspect_ai.log import EvalSample
     from inspect_ai.scorer import Score
 
     metadata = {"seed": seed, "level": question.level, "group": question.group, "evidence": list(question.evidence)}
     if isinstance(judged, Unscored):
         metadata["unscored"] = judged.reason
+    transcript = judged.transcript if isinstance(judged, Judgement) else ()
     found = EvalSample(
         id=question.id,
         epoch=1,
         input=question.prompt,
         target="yes" if truth else "no",
-        messages=chat_messages(judged.transcript) if isinstance(judged, Judgement) else [],
+        messages=chat_messages(transcript),
+        # The viewer opens on a sample's events, so that every turn is one.
+        events=[
+            InfoEvent(source="judge" if turn.role == "assistant" else "hearing", data=turn.content)
+            for turn in transcript
+        ],
         metadata=metadata,
     )
     if isinstance(judged, Judgement):

@@ -19,6 +19,7 @@ BASELINES = {
 COLOURS = ("student", "ceiling", "threshold", "zero-shot", "open", "ink")
 SHAPES = ("circle", "diamond", "triangle", "square")
 INTERVALS = "in brackets 95 % intervals over seeds and groups, differences paired by question"
+LEANING = 0.1  # by which AUROC is ahead of accuracy where probabilities lean to one side
 PASSES = "Passes per right judgement"
 SHOWN_OPEN = ("debate", "critique")  # whose hearings on the first task are read without a click
 JUDGES = {
@@ -137,8 +138,9 @@ def in_short(found: TaskComparison) -> Table:
         return (Cell(own.protocol), estimate(own.accuracy), over, Cell(passes))
 
     return Table(
-        caption=f"{counted(found.questions, 'question')} beyond the level of the labels, {INTERVALS}",
-        columns=(Column("Protocol"), Column("Accuracy", True), Column(f"{MINUS} direct", True), Column(PASSES, True)),
+        caption=f"{counted(found.questions, 'question')} beyond the level of the labels, {INTERVALS}; passes per right "
+        "judgement",
+        columns=(Column("Protocol"), Column("Accuracy", True), Column(f"{MINUS} direct", True), Column("Passes", True)),
         rows=tuple(map(row, found.protocols)),
     )
 
@@ -183,6 +185,15 @@ def findings(found: TaskComparison) -> list[str]:
         f"{kind}: " + ", ".join(f"{own.protocol} ({signed(gain.value)} {interval(gain)})" for own, gain in those)
         for kind, those in kinds.items()
         if those
+    ]
+    said += [
+        f"{own.protocol} tells right from wrong better than it decides: AUROC {number(own.auroc.value)} "
+        f"{interval(own.auroc)}, accuracy {number(own.accuracy.value)} {interval(own.accuracy)}. Its judge leans to "
+        "one side, which another threshold would mend"
+        for own in found.protocols
+        if isinstance(own.auroc, Interval)
+        and isinstance(own.accuracy, Interval)
+        and own.auroc.low > own.accuracy.high + LEANING
     ]
     said += [
         f"{own.protocol} left {own.unscored:,} of {own.judged + own.unscored:,} questions unscored: "
