@@ -105,13 +105,15 @@ def test_evidence_can_not_be_halved_less_than_not_at_all() -> None:
 
 @GAMES
 def test_answers_to_parts_are_combined_alike_in_any_order(game: Game) -> None:
-    combination = Combination().learn(Reader(), trusted_with(game))
+    combination = Combination().learn(Reader().read, trusted_with(game))
     orders = {combination.combined(0.5, shifts) for shifts in permutations([-0.45, 0.0, 0.45])}
     assert len(orders) == 1
 
 
 def test_which_answer_counts_is_learnt_from_what_was_given() -> None:
-    deciding, holding = (Combination().learn(Reader(), trusted_with(game)) for game in (one_decides, all_must_hold))
+    deciding, holding = (
+        Combination().learn(Reader().read, trusted_with(game)) for game in (one_decides, all_must_hold)
+    )
     for combination, shifts, low, high in (
         (deciding, [0.0, 0.45, 0.0], 0.85, 1.0),
         (deciding, [0.0, -0.45, 0.0], 0.0, 0.15),
@@ -126,13 +128,13 @@ def test_without_parts_the_bare_answer_stands_and_without_truth_none() -> None:
     material = trusted_with(one_decides)
     only_true = tuple(q for q in material.questions if material.key.truth[q.id])
     taught = type(material)(material.subject, only_true, material.key.only(only_true), material.specification)
-    combination = Combination().learn(Reader(), taught)
+    combination = Combination().learn(Reader().read, taught)
     assert combination.combined(0.3, []) == 0.3
     assert isinstance(combination.combined(0.3, [0.1]), Unscored)
 
 
 def test_a_reader_is_asked_about_the_lines_alone() -> None:
     reader = Reader()
-    Combination().learn(reader, trusted_with(lambda length, truth, rng: [YES] * length))
+    Combination().learn(reader.read, trusted_with(lambda length, truth, rng: [YES] * length))
     assert {sitting.lines for sitting in reader.sittings} == {(), (0,), (1,)}
     assert all(isinstance(sitting, Sitting) for sitting in reader.sittings)

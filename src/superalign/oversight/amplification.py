@@ -40,7 +40,7 @@ class Amplification:
 
     def learn(self, given: Trusted) -> Self:
         self._court.learn(given)
-        self._combination.learn(self._court.judge, given)
+        self._combination.learn(self._court.judge.read, given)
         return self
 
     def judge(self, questions: Sequence[Question]) -> list[Judgement | Unscored]:
@@ -48,7 +48,7 @@ class Amplification:
 
     def _hear(self, hearings: Hearings) -> list[Ruling | Unscored]:
         parts = [self._pieces(own.question) for own in hearings]
-        found = read_in_parts(self._court.judge, [own.question for own in hearings], parts)
+        found = read_in_parts(self._court.judge.read, [own.question for own in hearings], parts)
         return [self._ruling(*each) for each in zip(hearings, parts, found, strict=True)]
 
     def _pieces(self, question: Question) -> list[Part]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -10,9 +10,10 @@ from sklearn.linear_model import LogisticRegression
 
 from superalign.contracts.protocols import Trusted
 from superalign.contracts.records import Question, Unscored
-from superalign.oversight.judge import Judge, Sitting
+from superalign.oversight.judge import Sitting
 
 WEAK = 10.0  # regularization: shifts are less than 1, and of few questions the truth is given
+Read = Callable[[Sequence[Sitting]], list[float | Unscored]]  # probabilities of yes, as a judge reads
 Part = tuple[int, ...]  # lines of a question's evidence, in their order
 
 
@@ -37,16 +38,16 @@ class Combination:
     of extremes are extremes, so it is all the same in which order parts are combined, or up which tree.
     """
 
-    def learn(self, reader: Judge, given: Trusted) -> Self:
-        """Fit to what `reader`, who has learnt already, makes of each line of what was given."""
+    def learn(self, read: Read, given: Trusted) -> Self:
+        """Fit to what a reader, who has learnt already, makes of each line of what was given."""
         asked = [question for question in given.questions if question.evidence]
-        found = read_in_parts(reader, asked, [single_lines(question) for question in asked])
+        found = read_in_parts(read, asked, [single_lines(question) for question in asked])
         truth = given.key.of(asked).tolist()
-        read = [(own.shifts, is_true) for own, is_true in zip(found, truth, strict=True) if isinstance(own, Reading)]
+        moved = [(own.shifts, is_true) for own, is_true in zip(found, truth, strict=True) if isinstance(own, Reading)]
         self._model = None
-        if {is_true for _, is_true in read} == {True, False}:
+        if {is_true for _, is_true in moved} == {True, False}:
             self._model = LogisticRegression(C=WEAK)
-            self._model.fit([extremes(shifts) for shifts, _ in read], [is_true for _, is_true in read])
+            self._model.fit([extremes(shifts) for shifts, _ in moved], [is_true for _, is_true in moved])
         return self
 
     def combined(self, bare: float, shifts: Sequence[float]) -> float | Unscored:
@@ -59,14 +60,14 @@ class Combination:
 
 
 def read_in_parts(
-    reader: Judge, questions: Sequence[Question], parts: Sequence[Sequence[Part]]
+    read: Read, questions: Sequence[Question], parts: Sequence[Sequence[Part]]
 ) -> list[Reading | Unscored]:
-    """What the reader makes of each question, asked once without evidence and once with each of its parts."""
+    """What a reader makes of each question, asked once without evidence and once with each of its parts."""
     asked = [
         [Sitting(question), *(Sitting(question, part) for part in own)]
         for question, own in zip(questions, parts, strict=True)
     ]
-    found = iter(reader.read([sitting for own in asked for sitting in own]))
+    found = iter(read([sitting for own in asked for sitting in own]))
     return [reading([next(found) for _ in own]) for own in asked]
 
 

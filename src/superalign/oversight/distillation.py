@@ -12,10 +12,10 @@ from typing import Self
 from superalign.contracts.protocols import Trusted
 from superalign.contracts.records import Question, Unscored
 from superalign.contracts.registry import overseers
-from superalign.oversight.amplification import DEPTH, Amplification
+from superalign.oversight.amplification import Amplification
 from superalign.oversight.expert import Argument
 from superalign.oversight.hearing import Hearings, Ruling, ruling
-from superalign.oversight.judge import EMBEDDED, probabilities, taught_judge
+from superalign.oversight.judge import probabilities, taught_judge
 from superalign.oversight.pupil import lesson, taught_further
 
 
@@ -30,9 +30,6 @@ class Distillation(Amplification):
     """
 
     name = "distillation"
-
-    def __init__(self, judge: str = EMBEDDED, depth: int = DEPTH) -> None:
-        super().__init__(judge, depth)
 
     def learn(self, given: Trusted) -> Self:
         super().learn(given)

@@ -79,7 +79,7 @@ class ProverEstimator:
         self._court.learn(given)
         # Neither the judge's nor the prover's seed: whoever errs alike finds no errors.
         self._estimator.learn(replace(given, seed=given.seed + 2 * OWN_SEED))
-        self._combination.learn(self._estimator, given)
+        self._combination.learn(self._estimator.read, given)
         return self
 
     def judge(self, questions: Sequence[Question]) -> list[Judgement | Unscored]:
@@ -87,10 +87,10 @@ class ProverEstimator:
 
     def _hear(self, hearings: Hearings) -> list[Ruling | Unscored]:
         questions = [own.question for own in hearings]
-        estimated = read_in_parts(self._estimator, questions, [single_lines(question) for question in questions])
+        estimated = read_in_parts(self._estimator.read, questions, [single_lines(question) for question in questions])
         debates = [debated(*each) for each in zip(estimated, self._proved(questions), strict=True)]
         ends = [[] if isinstance(own, Unscored) or not own.checked else [own.checked] for own in debates]
-        checked = read_in_parts(self._court.judge, questions, ends)
+        checked = read_in_parts(self._court.judge.read, questions, ends)
         return [self._ruling(*each) for each in zip(hearings, debates, checked, strict=True)]
 
     def _proved(self, questions: Sequence[Question]) -> list[Reading | Unscored]:

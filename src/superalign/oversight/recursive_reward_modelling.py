@@ -6,7 +6,6 @@ Leike et al. 2018 (arXiv 1811.07871).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -64,22 +63,12 @@ class RecursiveRewardModelling:
         return [rulings[place] for place in range(len(hearings))]
 
     def _assisted(self, helper: Subject, hearings: Hearings) -> list[Ruling | Unscored]:
+        def read(sittings: Sequence[Sitting]) -> list[float | Unscored]:
+            return probabilities(helper, [sitting.asked for sitting in sittings])
+
         questions = [own.question for own in hearings]
-        found = read_in_parts(Reader(helper), questions, [single_lines(question) for question in questions])
+        found = read_in_parts(read, questions, [single_lines(question) for question in questions])
         return self._court.rule([shown(*each) for each in zip(hearings, found, strict=True)])
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A model that has learnt to read as judges do."""
-
-    model: Subject
-
-    def learn(self, given: Trusted) -> Self:
-        return self
-
-    def read(self, sittings: Sequence[Sitting]) -> list[float | Unscored]:
-        return probabilities(self.model, [sitting.asked for sitting in sittings])
 
 
 def stages(questions: Sequence[Question], most: int) -> list[list[int]]:
