@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from superalign.cli import bench, doctor, ledger, models, parts, report, robustness, run, serve, steps, trial, validate
+from superalign.cli import (
+    bench,
+    doctor,
+    ledger,
+    models,
+    oversight,
+    parts,
+    report,
+    robustness,
+    run,
+    serve,
+    steps,
+    trial,
+    validate,
+)
 from superalign.cli.options import Step
 
 THE_JOB, PARTS, AFTERWARDS = "The job", "What there is to use", "Looking back and checking"
@@ -49,6 +63,7 @@ for step in Step:
         example = f"Example: superalign {step} plans/quickstart.yaml"
         app.command(step.value, help=steps.SAYS[step], rich_help_panel=THE_JOB, epilog=example)(steps.verb(step))
 app.add_typer(trial.app, name="trial", rich_help_panel=THE_JOB)
+app.add_typer(oversight.app, name="oversight", rich_help_panel=THE_JOB)
 app.add_typer(robustness.app, name="robustness", rich_help_panel=THE_JOB)
 app.add_typer(models.app, name="models", rich_help_panel=PARTS)
 for kind, group in parts.groups().items():

@@ -130,7 +130,7 @@ class ModelJudge:
 
 @dataclass
 class ScriptedJudge:
-    """A program that understands each line it is shown, errs about one in ten of them, and knows nothing else: for
+    """A program that understands the lines it is shown, errs about one in ten of them, and knows nothing else: for
     games whose evidence can be checked exactly.
     """
 
@@ -145,11 +145,14 @@ class ScriptedJudge:
         return [self._opinion(sitting) for sitting in sittings]
 
     def _opinion(self, sitting: Sitting) -> float | Unscored:
-        """What the lines say together, each misread at the error rate: always alike for the same question and line."""
-        bearing = bearing_of(sitting.question)
+        """What these lines say, without those that are not shown, each misread at the error rate: always alike for the
+        same question and line.
+        """
+        shown = tuple(sitting.question.evidence[line] for line in sitting.lines)
+        bearing = bearing_of(sitting.question.model_copy(update={"evidence": shown}))
         if isinstance(bearing, Unscored):
             return bearing
-        seen = {self._seen(sitting.question, line, bearing[line]) for line in sitting.lines}
+        seen = {self._seen(sitting.question, *each) for each in zip(sitting.lines, bearing, strict=True)}
         if -1 in seen:
             return self.error_rate
         return 1 - self.error_rate if 1 in seen else 0.5
