@@ -79,11 +79,12 @@ def columns(docket: Docket, who: Roles) -> dict[str, Sequence[Value]]:
         own if isinstance(own, Unscored) else Sitting(question, tuple(sorted(own.lines)), (own.text,) * bool(own.text))
         for question, own in zip(asked, critiques, strict=True)
     ]
+    unaided = [Sitting(question, blindly(question, docket.given.seed)) for question in asked]
     read = iter(who.judge.read([own for own in shown if isinstance(own, Sitting)]))
     first = [own if isinstance(own, Unscored) else own.lines[0] for own in critiques]
     return found | {
         "pointed": [pointed(question, line) for question, line in zip(asked, first, strict=True)],
-        "alone": right(who.judge.read([Sitting(question, blindly(question, docket.given.seed)) for question in asked]), asked, key),
+        "alone": right(who.judge.read(unaided), asked, key),
         "critique": right([own if isinstance(own, Unscored) else next(read) for own in shown], asked, key),
     }
 
@@ -94,4 +95,3 @@ def pointed(question: Question, line: int | Unscored) -> Value:
     if isinstance(line, Unscored) or isinstance(bearing, Unscored):
         return line if isinstance(line, Unscored) else bearing  # type: ignore[return-value]
     return float(bearing[line] == -1) if -1 in bearing else None
-

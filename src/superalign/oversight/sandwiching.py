@@ -34,8 +34,8 @@ class Parties:
 
 
 def parties(judge: str, model: str, protocol: str = CONSULTANCY) -> Parties:
-    """The non-expert is the judge on its own, `human` for a simulated person; the expert, a program that understands all
-    of the evidence.
+    """The non-expert is the judge on its own, or `human`: a simulated person. The expert is a program that understands
+    all of the evidence.
 
     A consultant says what it believes itself, as a model does that is asked for advice. UnknownName for a protocol that
     there is not; InputError for one that has no expert.
