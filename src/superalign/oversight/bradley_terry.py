@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import numpy as np
 from jaxtyping import Float
@@ -17,11 +17,11 @@ from sklearn.linear_model import LogisticRegression
 from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import Subject, Trusted
 from superalign.contracts.records import Conversation, Question, Unscored
-from superalign.models.altered import with_open_weights
-from superalign.models.lessons import Recipe
-from superalign.models.subject import ModelSubject
-from superalign.models.train_reward import train_reward
 from superalign.oversight.judge import STEPS, Sitting, odds
+
+if TYPE_CHECKING:  # importing this package registers its overseers, and need not bring torch
+    from superalign.models.lessons import Recipe
+    from superalign.models.subject import ModelSubject
 
 Backend = Literal["fast", "trl"]
 Pair = tuple[Sitting, Sitting]
@@ -128,6 +128,9 @@ def fit_linear(reader: Subject, pairs: Sequence[Pair], seed: int) -> LinearRewar
 
 def fit_with_trl(reader: Subject, pairs: Sequence[Pair], seed: int) -> Rewards:
     """InputError for a reader that does not show its weights."""
+    from superalign.models.altered import with_open_weights
+    from superalign.models.train_reward import train_reward
+
     base = with_open_weights(reader)
     if base is None:
         raise InputError(
@@ -137,6 +140,8 @@ def fit_with_trl(reader: Subject, pairs: Sequence[Pair], seed: int) -> Rewards:
 
 
 def recipe(base: ModelSubject) -> Recipe:
+    from superalign.models.lessons import Recipe
+
     return Recipe(
         backend="trl",
         first_layer=base.layers // 3,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
-from typing import NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -20,13 +20,14 @@ from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import EvidenceTask, Subject, Taught, Trusted
 from superalign.contracts.records import Access, Conversation, Cost, Message, Question, Unscored
 from superalign.contracts.registry import tasks
-from superalign.models.altered import fine_tuned, with_open_weights
-from superalign.models.decoder import Decoder
 from superalign.models.endpoint import EndpointSubject, is_endpoint
-from superalign.models.lessons import Recipe
-from superalign.models.subject import Chat, ModelSubject
 from superalign.oversight.plain_text import brief, plain
 from superalign.runs.cost import count_reused, metered
+
+if TYPE_CHECKING:  # importing this package registers its overseers, and need not bring torch
+    from superalign.models.decoder import Decoder
+    from superalign.models.lessons import Recipe
+    from superalign.models.subject import Chat, ModelSubject
 
 ALLOWANCE = 2  # lines of evidence that a judge reads of one question, whatever the protocol
 STEPS = 120  # in which the embedded model learns to judge
@@ -174,6 +175,8 @@ def taught_judge(given: Trusted, seed: int) -> Subject:
     """The model that was given, taught to answer the questions that were given from some of their evidence: all that
     may be shown of it, less, or none. The model as it is where it shows no weights.
     """
+    from superalign.models.altered import with_open_weights
+
     opened = with_open_weights(given.subject)
     if opened is None:
         return given.subject
@@ -187,6 +190,9 @@ def taught_judge(given: Trusted, seed: int) -> Subject:
 
 @lru_cache(maxsize=4)  # protocols that are compared have the same judge
 def _taught(decoder: Decoder, chat: Chat, known: tuple[tuple[Question, bool], ...], seed: int) -> tuple[Subject, Cost]:
+    from superalign.models.altered import fine_tuned
+    from superalign.models.subject import ModelSubject
+
     rng = random.Random(seed)
     lessons = [
         Taught(conversation=sitting.asked, answer="Yes" if truth else "No", group=question.group)
@@ -207,6 +213,9 @@ def partly_shown(question: Question, rng: random.Random) -> list[Sitting]:
 
 
 def recipe(subject: ModelSubject) -> Recipe:
+    """Adapters on the upper two fifths of its layers."""
+    from superalign.models.lessons import Recipe
+
     first = min(subject.layers - 1, round(0.6 * subject.layers))
     return Recipe(first_layer=first, rank=16, steps=STEPS, batch=16, learning_rate=3e-3)
 

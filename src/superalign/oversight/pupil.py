@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from superalign.contracts.protocols import Subject, Taught
-from superalign.models.altered import fine_tuned, with_open_weights
 from superalign.oversight.judge import Sitting, recipe
 
 
@@ -20,6 +19,8 @@ def taught_further(model: Subject, lessons: Sequence[Sequence[Taught]], seed: in
 
     The model as it is where it shows no weights.
     """
+    from superalign.models.altered import fine_tuned, with_open_weights
+
     opened = with_open_weights(model)
     if opened is None:
         return [model for _ in lessons]

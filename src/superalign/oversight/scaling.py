@@ -107,8 +107,12 @@ def played(docket: Docket, grades: Sequence[Grade]) -> Games | Unscored:
     ]
     if failed := [value for own in ruled for value in own if isinstance(value, Unscored)]:
         return failed[0]
-    alone = [np.array([right(believed(own), asked, docket.key) for own in who], float) for who in (judges, adversaries)]
-    return Games(*alone, np.array(ruled, dtype=float).reshape(len(grades), len(grades), len(asked)))
+
+    def alone(players: Sequence[Lines]) -> Float[np.ndarray, "players questions"]:
+        return np.array([right(believed(own), asked, docket.key) for own in players], dtype=float)
+
+    successes = np.array(ruled, dtype=float).reshape(len(grades), len(grades), len(asked))
+    return Games(alone(judges), alone(adversaries), successes)
 
 
 def believed(read: Lines) -> list[float]:
