@@ -69,7 +69,8 @@ def sandwich(
 ) -> None:
     """Do a non-expert and a model together come near an expert, where neither does alone?
 
-    The non-expert is --judge, the model --expert; the expert is a program that understands all of the evidence.
+    The non-expert is --judge, or `human`: a simulated person. The model is --expert. The expert to come near to is a
+    program that understands all of the evidence.
     """
     from superalign.oversight import sandwiching as measure
     from superalign.oversight.docket import with_evidence

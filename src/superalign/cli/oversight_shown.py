@@ -46,8 +46,7 @@ def show_sandwich(found: Sandwich) -> None:
         "expert less together": found.expert_less_together,
     }
     show_rows(rows)
-    outcome = "beat" if found.sandwiched else "are not shown to beat"
-    print(f"Together they {outcome} both the non-expert alone and the model alone.")
+    print(f"Together they {'beat' if found.sandwiched else 'are not shown to beat'} either alone.")
     show_asked(found.asked)
 
 

@@ -15,11 +15,12 @@ from superalign.contracts.oversight_measures import Gaps
 from superalign.contracts.protocols import EvidenceTask
 from superalign.contracts.records import Question, Unscored
 from superalign.models.endpoint import EndpointSubject, is_endpoint
+from superalign.oversight.argument import Argument
 from superalign.oversight.direct import blindly
 from superalign.oversight.docket import Docket
 from superalign.oversight.expert import OWN_SEED, Expert, expert_named
 from superalign.oversight.generator import Generator, ModelGenerator, generated
-from superalign.oversight.judge import ALLOWANCE, SCRIPTED, Judge, ModelJudge, Sitting, bearing_of, judge_named
+from superalign.oversight.judge import ALLOWANCE, SCRIPTED, Judge, ModelJudge, Sitting, Turn, bearing_of, judge_named
 from superalign.oversight.paired import Paired, Value, right
 from superalign.runs.cost import metered
 
@@ -76,22 +77,23 @@ def columns(docket: Docket, who: Roles) -> dict[str, Sequence[Value]]:
         return found | dict.fromkeys(("pointed", "alone", "critique"), unshown)
     critiques = who.critic.argue([Sitting(question) for question in asked], [False] * len(asked), ALLOWANCE)
     shown = [
-        own if isinstance(own, Unscored) else Sitting(question, tuple(sorted(own.lines)), (own.text,) * bool(own.text))
+        own if isinstance(own, Unscored) else Sitting(question).after(Turn("A critic", own.lines, own.text))
         for question, own in zip(asked, critiques, strict=True)
     ]
     unaided = [Sitting(question, blindly(question, docket.given.seed)) for question in asked]
     read = iter(who.judge.read([own for own in shown if isinstance(own, Sitting)]))
-    first = [own if isinstance(own, Unscored) else own.lines[0] for own in critiques]
     return found | {
-        "pointed": [pointed(question, line) for question, line in zip(asked, first, strict=True)],
+        "pointed": [pointed(question, own) for question, own in zip(asked, critiques, strict=True)],
         "alone": right(who.judge.read(unaided), asked, key),
         "critique": right([own if isinstance(own, Unscored) else next(read) for own in shown], asked, key),
     }
 
 
-def pointed(question: Question, line: int | Unscored) -> Value:
-    """Whether this line is a flaw of the answer; None where its evidence holds no flaw."""
+def pointed(question: Question, critique: Argument | Unscored) -> Value:
+    """Whether the first line shown is a flaw of the answer; None where its evidence holds no flaw."""
     bearing = bearing_of(question)
-    if isinstance(line, Unscored) or isinstance(bearing, Unscored):
-        return line if isinstance(line, Unscored) else bearing  # type: ignore[return-value]
-    return float(bearing[line] == -1) if -1 in bearing else None
+    if isinstance(critique, Unscored):
+        return critique
+    if isinstance(bearing, Unscored):
+        return bearing
+    return float(any(bearing[line] == -1 for line in critique.lines[:1])) if -1 in bearing else None
