@@ -91,7 +91,8 @@ def test_the_transcript_has_every_piece_with_its_answer() -> None:
     questions, _ = played(one_decides, 4, 1)
     found = amplified(one_decides, 8).judge(questions)[0]
     assert isinstance(found, Judgement)
-    question, *middle, answer = [message.content for message in found.transcript]
+    cast, question, *middle, answer = [message.content for message in found.transcript]
+    assert cast.startswith("Judge: ")
     assert question == questions[0].prompt
     assert sum("Line" in text for text in middle) == 2
     assert sum("for yes" in text for text in middle) == 2

@@ -92,7 +92,7 @@ def test_trouble_with_one_question_leaves_the_others(
     server.behaviours = (about(asked[2], behave, plays_both_roles),)
     if trouble == "silence":
         judged(Debate(judge="scripted", expert=ENDPOINT), asked[:1])  # the first request imports the client
-        monkeypatch.setitem(EndpointSubject.__init__.__kwdefaults__, "timeout", 1.5)
+        monkeypatch.setitem(EndpointSubject.__init__.__kwdefaults__, "timeout", 10.0)
     found = judged(Debate(**{"judge": "scripted", "expert": "scripted"} | {role: ENDPOINT}), asked)
     broken = found.pop(2)
     assert isinstance(broken, Unscored) and named in broken.reason

@@ -69,7 +69,7 @@ def test_hearings_of_a_debate_and_a_critique_are_kept(compared: Finished) -> Non
     for name in ("debate", "critique"):
         right, wrong = results(compared)[name].hearings
         assert right.right and not wrong.right
-        assert all(hearing.transcript[0].content.startswith("Is the ") for hearing in (right, wrong))
+        assert all(hearing.transcript[1].content.startswith("Is the ") for hearing in (right, wrong))
         assert any(message.content.startswith("For no:") for message in right.transcript)
 
 
@@ -84,7 +84,7 @@ def test_every_hearing_is_in_a_log_of_inspect(compared: Finished) -> None:
     sample = next(iter(logs["passage/debate"].samples or ()))
     assert sample.target in ("yes", "no") and sample.messages[-1].role == "assistant"
     assert sample.scores and sample.scores["right"].metadata
-    assert len(sample.events) == len(sample.messages) == 4  # the question, both sides, the judge
+    assert len(sample.events) == len(sample.messages) == 5  # who plays whom, the question, both sides, the judge
 
 
 def test_nothing_is_done_twice_and_the_logs_stay(compared: Finished) -> None:

@@ -48,7 +48,7 @@ class ContextSearch:
     guided = True
 
     def __init__(
-        self, budget: int = 1_500, groups: int = 32, held_out_groups: int = 40, seeds: str | None = None
+        self, budget: int = 1_500, groups: int = 32, held_out_groups: int = 20, seeds: str | None = None
     ) -> None:
         """`budget` in forward passes; `seeds` is a folder of further seeds."""
         if min(budget, groups, held_out_groups) < 1:
