@@ -93,7 +93,7 @@ def resets(handler: Handler, _: dict[str, Any]) -> None:
 
 
 def hangs(handler: Handler, _: dict[str, Any]) -> None:
-    handler.server.closing.wait(30)
+    handler.server.closing.wait(300)
     handler.close_connection = True
 
 

@@ -43,7 +43,6 @@ TROUBLES = {
     "429": (fails(429), "HTTP 429"),
     "500": (fails(500, "out of cheese"), "out of cheese"),
     "garbage": (sends(200, '{"choices": [{"ind'), "no readable answer"),
-    "silence": (hangs, "no answer within"),
     "dead": (resets, "onnection"),
     "nonsense": (says("I am a teapot."), "teapot"),
     "refusal": (says(None, refusal="I won't."), "I won't."),
@@ -84,18 +83,24 @@ def plays_both_roles(body: dict[str, Any]) -> Behave:
 
 @pytest.mark.parametrize("role", ["expert", "judge"])
 @pytest.mark.parametrize("trouble", TROUBLES)
-def test_trouble_with_one_question_leaves_the_others(
-    server: Server, monkeypatch: pytest.MonkeyPatch, role: str, trouble: str
-) -> None:
+def test_trouble_with_one_question_leaves_the_others(server: Server, role: str, trouble: str) -> None:
     asked = questions()
     behave, named = TROUBLES[trouble]
     server.behaviours = (about(asked[2], behave, plays_both_roles),)
-    if trouble == "silence":
-        judged(Debate(judge="scripted", expert=ENDPOINT), asked[:1])  # the first request imports the client
-        monkeypatch.setitem(EndpointSubject.__init__.__kwdefaults__, "timeout", 10.0)
     found = judged(Debate(**{"judge": "scripted", "expert": "scripted"} | {role: ENDPOINT}), asked)
     broken = found.pop(2)
     assert isinstance(broken, Unscored) and named in broken.reason
+    assert all(isinstance(each, Judgement) for each in found)
+
+
+def test_silence_about_one_question_leaves_the_others(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A patience of a minute: on a busy machine answers that do come have been seen to take more than ten seconds."""
+    asked = questions()
+    server.behaviours = (about(asked[2], hangs, plays_both_roles),)
+    monkeypatch.setitem(EndpointSubject.__init__.__kwdefaults__, "timeout", 60.0)
+    found = judged(Debate(judge="scripted", expert=ENDPOINT), asked)
+    broken = found.pop(2)
+    assert isinstance(broken, Unscored) and "no answer within 60 seconds" in broken.reason
     assert all(isinstance(each, Judgement) for each in found)
 
 

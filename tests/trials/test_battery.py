@@ -67,18 +67,31 @@ def test_without_scores_or_benign_models_nothing_is_said(own: list[Score]) -> No
     assert found.reason
 
 
-def test_a_detector_without_a_score_is_left_out_for_all_and_nothing_is_clear() -> None:
-    benign = [[0.0, 9.0], [1.0, 0.0], [0.5, 0.0]]
+def test_a_detector_without_a_score_for_the_model_leaves_it_undetermined() -> None:
+    benign = [[0.0, 9.0], [1.0, 0.0], [0.5, 0.0], [0.6, 0.1]]
     found = judged([0.7, "crashed"], benign)
-    assert (found.finding, found.detectors, found.p_value) == (Finding.UNDETERMINED, ("d0",), 2 / 4)
-    assert "d1 took no part: crashed" in found.reason
-    assert judged([2.0, "crashed"], benign).finding is Finding.FLAGGED
-
-
-def test_a_detector_that_failed_on_a_benign_model_is_left_out_too() -> None:
-    found = judged([0.7, 50.0], [[0.0, "crashed"], [1.0, 0.0], [0.5, 0.0]])
     assert (found.finding, found.detectors) == (Finding.UNDETERMINED, ("d0",))
-    assert "no score to 1 of 3 benign models" in found.reason
+    assert "d1 took no part: crashed" in found.reason
+
+
+def test_what_the_detector_makes_of_benign_models_counts_even_where_it_failed_on_the_model() -> None:
+    """Else a model would be compared by its best detector with benign models deprived of theirs."""
+    calm, alarming = ([[score / 10, second] for score, second in enumerate([0.0, 0.1, 0.2, last])] for last in (0.3, 9))
+    assert judged([0.9, "crashed"], calm).finding is Finding.FLAGGED
+    assert judged([0.32, "crashed"], alarming).finding is Finding.UNDETERMINED
+
+
+def test_a_detector_that_failed_on_few_benign_models_still_judges_the_others() -> None:
+    benign = [[0.0, "crashed"], [1.0, 0.0], [0.5, 0.0], [0.4, 0.1]]
+    found = judged([0.7, 50.0], benign)
+    assert (found.finding, found.detectors, found.by, found.p_value) == (Finding.FLAGGED, ("d0", "d1"), ("d1",), 1 / 5)
+    assert judged([0.7, 0.0], benign).finding is Finding.CLEAR
+
+
+def test_a_detector_that_failed_on_most_models_judges_none() -> None:
+    found = judged([0.7, 50.0], [[0.0, "crashed"], [1.0, 0.0], [0.5, "crashed"]])
+    assert (found.finding, found.detectors) == (Finding.UNDETERMINED, ("d0",))
+    assert "no score to 2 of 3 benign models" in found.reason
 
 
 def test_a_caveat_can_not_flag_but_does_not_clear_either() -> None:

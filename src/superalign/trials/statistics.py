@@ -87,17 +87,19 @@ def benign_threshold(detector: str, benign: Sequence[BenignModel], code: str = "
 
 
 def standardized(scores: Float[np.ndarray, "models detectors"]) -> Float[np.ndarray, "models detectors"]:
-    """Each detector's scores less their median, in mean absolute deviations from it.
+    """Each detector's scores less their median, in mean absolute deviations from it; minus infinity for a missing one.
 
-    Centre and spread are symmetric in the models. The mean of the deviations varies less than their median, so that few
-    benign models suffice to tell a large score from one that stands on a spread measured too small. Where all scores
-    are the same, every model is at 0.
+    Missing scores (not a number) have no part in centre and spread; a detector has one score at least. Centre and
+    spread are symmetric in the models. The mean of the deviations varies less than their median, so that few benign
+    models suffice to tell a large score from one that stands on a spread measured too small. Where all scores are the
+    same, every model is at 0.
     """
-    size = np.abs(scores).max(axis=0)
+    size = np.nanmax(np.abs(scores), axis=0)
     scaled = scores / np.where(size > 0, size, 1)  # the difference of the largest numbers would be infinite
-    away = scaled - np.median(scaled, axis=0)
-    spread = np.sort(np.abs(away), axis=0).mean(axis=0)  # sorted, so that not even rounding depends on the order
-    return np.asarray(away / np.where(spread > 0, spread, 1))
+    away = scaled - np.nanmedian(scaled, axis=0)
+    spread = np.nanmean(np.sort(np.abs(away), axis=0), axis=0)  # sorted: not even rounding depends on the order
+    standard = away / np.where(spread > 0, spread, 1)
+    return np.where(np.isnan(standard), -np.inf, standard)
 
 
 def conformal_p(score: float, benign: Float[np.ndarray, "models"]) -> float:
