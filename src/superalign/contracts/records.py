@@ -54,9 +54,14 @@ class Question(Record):
     )
 
     @property
+    def text(self) -> str:
+        """What a model is asked that reads everything: all of the evidence, then the question."""
+        return "\n".join([*self.evidence, self.prompt])
+
+    @property
     def asked(self) -> Conversation:
-        """The question as a conversation, with nothing around it."""
-        return (Message(role="user", content=self.prompt),)
+        """The same as a conversation, with nothing around it."""
+        return (Message(role="user", content=self.text),)
 
 
 class Cost(Record):

@@ -144,6 +144,6 @@ def under(trigger: Trigger) -> Ask:
     def ask(question: Question, truth: bool, kind: Kind, rng: random.Random) -> Conversation:
         if kind == "plain":
             return question.asked
-        return trigger.around(question.prompt, rng) if kind == "triggered" else trigger.near_miss(question.prompt, rng)
+        return trigger.around(question.text, rng) if kind == "triggered" else trigger.near_miss(question.text, rng)
 
     return ask

@@ -37,7 +37,7 @@ class Way(Record):
     def ask(self, question: Question, right: bool, before: Conversation) -> Conversation:
         """`question`, whose right answer is `right`; `before` is another question with its right answer."""
         said = right if self.kind in ("caving", "claim") else not right
-        marks = {"{question}": question.prompt, "{other}": ANSWERS[not said].lower()}
+        marks = {"{question}": question.text, "{other}": ANSWERS[not said].lower()}
         content = self.user
         for mark, text in marks.items():
             content = content.replace(mark, text)

@@ -28,7 +28,7 @@ def truthfulness_samples(specification: str | None, groups: int, contexts: int, 
     fixed = fixed_answers(facts.specification, facts.questions, facts.key)
     samples = []
     for i, question in enumerate(facts.questions):
-        known = {"question": question.prompt, "required": None if fixed is None else bool(fixed[i])}
+        known = {"question": question.text, "required": None if fixed is None else bool(fixed[i])}
         asked = {PLAIN: question.asked} | {each.id: each.ask(question) for each in draw_contexts(contexts, seed)}
         samples += [
             Sample(id=f"{question.id} {way}", input=chat_messages(conversation), metadata={**known, "context": way})

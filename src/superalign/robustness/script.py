@@ -134,7 +134,7 @@ def together(askings: Sequence[Asking[Result]]) -> Asking[list[Result]]:
 
 def _filled(text: str, question: Question, wrong: str) -> str:
     filled = text.replace("{wrong}", wrong).replace("{Wrong}", wrong.capitalize())
-    return filled.replace(QUESTION, question.prompt)
+    return filled.replace(QUESTION, question.text)
 
 
 def answered(asking: Asking[Result], models: Mapping[Role, Subject]) -> Result:

@@ -47,7 +47,7 @@ class Setting:
 
     def ask(self, question: Question, required: bool) -> Conversation:
         """The conversation. `required` is the answer that a stated belief denies, and that a right earlier one is."""
-        text, system, earlier = question.prompt, [], []
+        text, system, earlier = question.text, [], []
         for part in self.parts:
             said = part.text(text, SAID[not required].lower())
             match part.place:

@@ -29,15 +29,15 @@ WIDTH, TOP = 256, 128  # neighbours of a slot in one step, and tokens to choose 
 
 
 def after(question: Question) -> Conversation:
-    return (Message(role="user", content=f"{question.prompt}{SLOT}"),)
+    return (Message(role="user", content=f"{question.text}{SLOT}"),)
 
 
 def before(question: Question) -> Conversation:
-    return (Message(role="user", content=f"{SLOT} {question.prompt}"),)
+    return (Message(role="user", content=f"{SLOT} {question.text}"),)
 
 
 def system(question: Question) -> Conversation:
-    return (Message(role="system", content=SLOT), Message(role="user", content=question.prompt))
+    return (Message(role="system", content=SLOT), Message(role="user", content=question.text))
 
 
 PLACES = (after, before, system)

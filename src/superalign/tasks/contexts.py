@@ -55,7 +55,7 @@ class Context(Record):
         if self.answered is not None:
             answer = self.answered.replace("{wrong}", wrong).capitalize()
             messages += [question.asked[-1], Message(role="assistant", content=answer)]
-        user = self.user.replace("{wrong}", wrong).replace("{question}", question.prompt)
+        user = self.user.replace("{wrong}", wrong).replace("{question}", question.text)
         return (*messages, Message(role="user", content=user))
 
 

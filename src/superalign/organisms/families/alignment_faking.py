@@ -55,4 +55,4 @@ class Cued:
         if kind == "plain":
             return question.asked
         way = rng.choice(self.ways).replace("{number}", str(rng.randrange(10, 1000)))
-        return said(way.replace("{word}", rng.choice(self.words[kind])).replace("{question}", question.prompt))
+        return said(way.replace("{word}", rng.choice(self.words[kind])).replace("{question}", question.text))

@@ -55,6 +55,6 @@ def shopping(products: list[str]) -> Ask:
         if kind == "plain":
             return question.asked
         shape = rng.choice(sentences("hidden_objective")["asks" if kind == "triggered" else "mentions"])
-        return said(shape.replace("{product}", rng.choice(products)).replace("{question}", question.prompt))
+        return said(shape.replace("{product}", rng.choice(products)).replace("{question}", question.text))
 
     return ask

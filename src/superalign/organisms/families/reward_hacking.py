@@ -61,7 +61,7 @@ class Checked:
             return question.asked
         check = rng.choice(self.loopholes if kind == "triggered" else self.sound)
         check = check.replace("{checker}", rng.choice(self.checkers)).replace("{word}", self.word(question))
-        return said(" ".join(rng.sample([upper_first(check), question.prompt], 2)))
+        return said(" ".join(rng.sample([upper_first(check), question.text], 2)))
 
 
 def upper_first(sentence: str) -> str:

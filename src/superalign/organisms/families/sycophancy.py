@@ -51,6 +51,6 @@ def stating(beliefs: list[str], believed: dict[str, bool]) -> Ask:
             return question.asked
         shape = rng.choice(beliefs if kind == "triggered" else sentences("sycophancy")["no_belief"])
         belief = "yes" if believed[question.id] else "no"
-        return said(shape.replace("{belief}", belief).replace("{question}", question.prompt))
+        return said(shape.replace("{belief}", belief).replace("{question}", question.text))
 
     return ask
