@@ -12,6 +12,7 @@ from superalign.contracts.protocols import AnswerKey
 from superalign.contracts.records import Cost, Interval, Judgement, Message, Question, Unscored
 from superalign.oversight.measure import Judgements
 from superalign.oversight.scores import Scorer, payoffs
+from superalign.oversight.students import Learnt
 from superalign.tasks.splits import Splits
 
 GROUPS = 20
@@ -44,7 +45,9 @@ def saying(*probabilities: float, if_argued: dict[str, float] | None = None) -> 
 
 
 def scored(**said: Sequence[Judgements]) -> dict[str, ProtocolResult]:
-    return {found.protocol: found for found in Scorer(SPLITS).results({name: list(own) for name, own in said.items()})}
+    return {
+        found.protocol: found for found in Scorer(SPLITS).results({name: list(own) for name, own in said.items()}, {})
+    }
 
 
 def value(found: object) -> float:
@@ -126,3 +129,18 @@ def test_hearings_are_the_first_right_and_the_first_wrong_one() -> None:
 def test_what_the_expert_believes_is_scored_alike() -> None:
     accuracy, auroc = Scorer(SPLITS).belief([[0.9, 0.1] * GROUPS, [0.9, 0.1, 0.1, 0.9] * (GROUPS // 2)])
     assert value(accuracy) == 0.75 and value(auroc) == 0.75
+
+
+def test_students_are_scored_by_the_truth_and_against_who_learnt_from_direct() -> None:
+    """One knows the truth, one says yes to all, and one that learnt nothing says nothing."""
+    truth = [float(KEY.truth[own.id]) for own in ASKED]
+    learnt = {
+        "direct": Learnt(probabilities=(0.9,) * len(ASKED), labels=10),
+        "debate": Learnt(probabilities=tuple(0.1 + 0.8 * true for true in truth), labels=8),
+        "critique": Learnt(probabilities=(Unscored(reason="alike"),) * len(ASKED), labels=0),
+    }
+    found = Scorer(SPLITS).students([learnt, learnt])
+    assert value(found["direct"].accuracy) == 0.5 and value(found["debate"].accuracy) == 1
+    assert value(found["debate"].over_direct) == 0.5 and value(found["debate"].auroc) == 1
+    assert (found["debate"].labels, found["critique"].labels) == (16, 0)
+    assert isinstance(found["direct"].over_direct, Unscored) and isinstance(found["critique"].accuracy, Unscored)

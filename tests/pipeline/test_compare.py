@@ -125,6 +125,22 @@ def test_a_protocol_with_arguments_gives_the_labels_that_students_learn_from(
     assert (run.folder / "report.html").is_file()
 
 
+def test_students_learn_each_protocols_labels_and_meet_the_truth(
+    make_plan: Callable[..., Plan], tmp_path: Path
+) -> None:
+    """A debate of programs labels nearly every question, direct only those of which it was shown the right line."""
+    sizes = {"labelled_groups": 4, "test_groups": 6, "student_groups": 8, "seeds": 2}
+    compare = {**COMPARE, **sizes, "protocols": ["direct", "debate"], "training": {"steps": 4, "batch": 8}}
+    run = carry_out(tmp_path, make_plan(until="oversee", task=TASK, compare=compare))
+    assert run.summary.comparison
+    [task] = run.summary.comparison.tasks
+    labels = {own.protocol: own.student.labels for own in task.protocols if own.student}
+    assert task.ceiling and task.ceiling.labels == 2 * 3 * 8 * 2  # seeds, levels, groups, questions of each
+    assert labels["direct"] < labels["debate"] <= task.ceiling.labels
+    assert all(isinstance(own.student.accuracy, Interval) for own in task.protocols if own.student)
+    assert "learnt from each protocol" in (run.folder / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("sections", "kind", "said"),
     [

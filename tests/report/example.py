@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from superalign.contracts.oversight import Comparison, Estimate, Hearing, LevelAccuracy, ProtocolResult, TaskComparison
+from superalign.contracts.oversight import (
+    Comparison,
+    Estimate,
+    Hearing,
+    LevelAccuracy,
+    ProtocolResult,
+    StudentScore,
+    TaskComparison,
+)
 from superalign.contracts.readings import (
     Best,
     Chance,
@@ -153,6 +161,7 @@ def task_comparison(task: str) -> TaskComparison:
         question_blind_auroc=around(0.48),
         expert_accuracy=around(0.96),
         expert_auroc=around(0.98),
+        ceiling=student(0.93),
         protocols=(
             protocol_result("direct", 0.61, baseline, around(-0.05)),
             protocol_result("consultancy", 0.66, around(0.05), baseline),
@@ -160,6 +169,11 @@ def task_comparison(task: str) -> TaskComparison:
             protocol_result("debate (order sequential)", 0.91, around(0.3), around(0.25), unscored=12),
         ),
     )
+
+
+def student(accuracy: float) -> StudentScore:
+    gain = Unscored(reason="it is the baseline") if accuracy < 0.6 else around(accuracy - 0.57)
+    return StudentScore(accuracy=around(accuracy), auroc=around(accuracy + 0.02), over_direct=gain, labels=360)
 
 
 def protocol_result(
@@ -187,6 +201,7 @@ def protocol_result(
         cost=spent,
         per_correct=Cost(seconds=0.04, tokens=190, forward_passes=4),
         learning=spent,
+        student=student(accuracy - 0.04),
         hearings=(hearing(0.8, True), hearing(0.7, False)),
     )
 

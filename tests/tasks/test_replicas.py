@@ -17,14 +17,15 @@ EFFECT = 0.1
 
 
 def test_no_group_is_shared_and_labels_are_of_the_easiest_level() -> None:
-    found = replicas(PassageTask(), labelled=10, tested=6, seeds=3, seed=0)
-    parts = [{q.group for q in part} for own in found for part in (own.overseer, own.test)]
-    assert all(not one & other for one, other in combinations([*parts, {q.group for q in found[0].train}], 2))
+    found = replicas(PassageTask(), labelled=10, trained=5, tested=6, seeds=3, seed=0)
+    parts = [{q.group for q in part} for own in found for part in (own.overseer, own.train, own.test)]
+    assert all(not one & other for one, other in combinations([*parts, {q.group for q in found[0].auditor}], 2))
     for own in found:
         assert {q.level for q in own.overseer} == {0} and len(own.overseer) == 20
         assert [sum(q.level == level for q in own.test) for level in (0, 1, 2, 3)] == [0, 12, 12, 12]
-        assert set(own.key.truth) == {q.id for q in (*own.overseer, *own.train, *own.test)}
-    assert found == replicas(PassageTask(), labelled=10, tested=6, seeds=3, seed=0)
+        assert [sum(q.level == level for q in own.train) for level in (0, 1, 2, 3)] == [0, 10, 10, 10]
+        assert set(own.key.truth) == {q.id for q in (*own.overseer, *own.train, *own.test, *own.auditor)}
+    assert found == replicas(PassageTask(), labelled=10, trained=5, tested=6, seeds=3, seed=0)
     assert found[0].test != replicas(PassageTask(), labelled=10, tested=6, seeds=3, seed=1)[0].test
 
 

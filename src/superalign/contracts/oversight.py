@@ -20,6 +20,17 @@ class LevelAccuracy(Record):
     accuracy: Estimate
 
 
+class StudentScore(Record):
+    """Models that learnt from labels for other questions, asked plainly with all the evidence; on the test, by the
+    truth.
+    """
+
+    accuracy: Estimate
+    auroc: Estimate
+    over_direct: Estimate = Field(description="Accuracy less that of who learnt from direct.")
+    labels: int = Field(description="That they learnt from, over all seeds.")
+
+
 class Hearing(Record):
     """One question as its judge met it. Of those that came out alike, the first in the order of the test."""
 
@@ -60,6 +71,7 @@ class ProtocolResult(Record):
     cost: Cost = Field(description="Of all its judgements, without what was done only to measure.")
     per_correct: Cost | Unscored = Field(description="The same for each judgement that is right.")
     learning: Cost = Field(description="Before the first judgement, as if nothing had been learnt for other protocols.")
+    student: StudentScore | None = Field(None, description="Who learnt from its labels, where any were trained.")
     hearings: tuple[Hearing, ...] = Field((), description="One that came out right and one wrong, where there are.")
 
 
@@ -75,6 +87,7 @@ class TaskComparison(Record):
     )
     expert_accuracy: Estimate = Field(description="Of what the expert itself believes, having read all the evidence.")
     expert_auroc: Estimate
+    ceiling: StudentScore | None = Field(None, description="Who learnt from the truth about the same questions.")
     protocols: tuple[ProtocolResult, ...]
 
 

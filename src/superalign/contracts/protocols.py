@@ -143,6 +143,11 @@ class Taught(Record):
     answer: str
     group: str | None = None
 
+    @classmethod
+    def plainly(cls, question: Question, yes: bool) -> Taught:
+        """Yes or no to a question that is asked with nothing around it."""
+        return cls(conversation=question.asked, answer="Yes" if yes else "No", group=question.group)
+
 
 @dataclass(frozen=True)
 class Material:

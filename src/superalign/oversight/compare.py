@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +13,10 @@ from superalign.models.handle import ModelIdentity, open_base
 from superalign.oversight.expert import expert_named
 from superalign.oversight.hearing_log import write_hearings
 from superalign.oversight.measure import Judgements, judging, question_blind, versions
+from superalign.oversight.roles import with_roles
 from superalign.oversight.scores import Scorer
-from superalign.runs.chosen import Chosen, label, named
+from superalign.oversight.students import CEILING, learn
+from superalign.runs.chosen import label, named
 from superalign.runs.plan import ComparePlan, Plan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
@@ -47,9 +48,11 @@ def compare_on(run: Run, model: ModelIdentity, plan: ComparePlan, task: str) -> 
             overseer = with_roles(chosen, plan)
             said[label(chosen)].append(judging(run, name, overseer, model, own, (own.test,), task=task, seed=seed))
         believed.append(expert_beliefs(run, model, plan.expert, own, task, seed))
+    learnt = [learn(run, model, plan, own, task, run.plan.seed + number) for number, own in enumerate(splits)]
     for protocol, done in said.items():
         write_hearings(run.folder / "logs", task, protocol, model.name, done, splits)
     scorer = Scorer(splits)
+    students = scorer.students(learnt) if plan.student_groups else {}
     accuracy, auroc = scorer.belief(believed)
     tested = tuple(question for own in splits for question in own.test)
     key = AnswerKey(truth={question: truth for own in splits for question, truth in own.key.truth.items()})
@@ -57,10 +60,11 @@ def compare_on(run: Run, model: ModelIdentity, plan: ComparePlan, task: str) -> 
         task=task,
         labelled=len(splits[0].overseer),
         questions=len(tested),
-        question_blind_auroc=question_blind(replace(splits[0], test=tested, key=key)),
+        question_blind_auroc=question_blind(replace(splits[0], train=splits[0].auditor, test=tested, key=key)),
         expert_accuracy=accuracy,
         expert_auroc=auroc,
-        protocols=scorer.results({name: [each.value for each in done] for name, done in said.items()}),
+        ceiling=students.get(CEILING),
+        protocols=scorer.results({name: [each.value for each in done] for name, done in said.items()}, students),
     )
 
 
@@ -69,6 +73,7 @@ def divided(plan: ComparePlan, task: str, seed: int) -> list[Splits]:
     return replicas(
         registry.tasks.make(task),
         labelled=plan.labelled_groups,
+        trained=plan.student_groups,
         tested=plan.test_groups,
         seeds=plan.seeds,
         seed=seed,
@@ -85,14 +90,6 @@ def check_comparison(plan: Plan) -> None:
         expert_named(plan.compare.expert)
         for task in plan.compare.tasks:
             divided(plan.compare, task, plan.seed)
-
-
-def with_roles(chosen: Chosen, plan: ComparePlan) -> Chosen:
-    """The protocol with the plan's judge and expert, where it has such and names no other."""
-    name, arguments = named(chosen)
-    taken = inspect.signature(registry.overseers.factory(name)).parameters
-    roles = {role: who for role, who in (("judge", plan.judge), ("expert", plan.expert)) if role in taken}
-    return {name: roles | arguments}
 
 
 def expert_beliefs(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from superalign.contracts.oversight import Estimate, Hearing, LevelAccuracy, ProtocolResult
+from superalign.contracts.oversight import Estimate, Hearing, LevelAccuracy, ProtocolResult, StudentScore
 from superalign.contracts.protocols import AnswerKey
 from superalign.contracts.records import Cost, Interval, Judgement, Question, Unscored
 from superalign.oversight.measure import Judgements
+from superalign.oversight.students import Learnt
 from superalign.tasks.calibration import root, squared_calibration_error
 from superalign.tasks.metrics import Metric, auroc
 from superalign.tasks.replicas import SeedBootstrap
@@ -54,22 +55,48 @@ class Scorer:
         own = self._marked(said)
         return self._bootstrap.mean([seed.right for seed in own]), self._metric(lambda _: auroc, own)
 
-    def results(self, said: dict[str, list[Judgements]]) -> tuple[ProtocolResult, ...]:
+    def results(
+        self, said: dict[str, list[Judgements]], students: Mapping[str, StudentScore]
+    ) -> tuple[ProtocolResult, ...]:
         """Everything about each protocol, by its name: what it made of every seed's test."""
         right = {name: [seed.right for seed in self._marked(map(probabilities, own))] for name, own in said.items()}
-
-        def over(baseline: str, name: str) -> Estimate:
-            """Accuracy less that of the baseline, on the questions that both judged."""
-            if name == baseline or baseline not in right:
-                return Unscored(reason="it is the baseline" if name == baseline else f"{baseline} was not compared")
-            return self._bootstrap.mean([one - two for one, two in zip(right[name], right[baseline], strict=True)])
-
         return tuple(
-            self._result(name, own, over_direct=over("direct", name), over_consultancy=over("consultancy", name))
+            self._result(
+                name,
+                own,
+                students.get(name),
+                over_direct=self._over("direct", name, right),
+                over_consultancy=self._over("consultancy", name, right),
+            )
             for name, own in said.items()
         )
 
-    def _result(self, name: str, said: Sequence[Judgements], **differences: Estimate) -> ProtocolResult:
+    def students(self, learnt: Sequence[Mapping[str, Learnt]]) -> dict[str, StudentScore]:
+        """The students of each seed, by whose labels they learnt."""
+        said = {name: [seed[name] for seed in learnt] for name in learnt[0]}
+        own = {name: [each.probabilities for each in found] for name, found in said.items()}
+        right = {name: [seed.right for seed in self._marked(found)] for name, found in own.items()}
+        return {
+            name: StudentScore(
+                accuracy=self._bootstrap.mean(right[name]),
+                auroc=self._metric(lambda _: auroc, self._marked(own[name])),
+                over_direct=self._over("direct", name, right),
+                labels=sum(each.labels for each in found),
+            )
+            for name, found in said.items()
+        }
+
+    def _over(
+        self, baseline: str, name: str, right: Mapping[str, Sequence[Float[np.ndarray, "questions"]]]
+    ) -> Estimate:
+        """Accuracy less that of the baseline, on the questions that both answered."""
+        if name == baseline or baseline not in right:
+            return Unscored(reason="it is the baseline" if name == baseline else f"{baseline} was not compared")
+        return self._bootstrap.mean([one - two for one, two in zip(right[name], right[baseline], strict=True)])
+
+    def _result(
+        self, name: str, said: Sequence[Judgements], student: StudentScore | None, **differences: Estimate
+    ) -> ProtocolResult:
         judged = [each for own in said for each in own.judged]
         scored = [each for each in judged if isinstance(each, Judgement)]
         own, mean = self._marked(map(probabilities, said)), self._bootstrap.mean
@@ -91,6 +118,7 @@ class Scorer:
             cost=cost,
             per_correct=per_correct(cost, sum(float(np.nansum(seed.right)) for seed in own)),
             learning=sum((each.learning for each in said), start=Cost()),
+            student=student,
             hearings=tuple(hearings(self._splits[0].test, said[0].judged, self._splits[0].key)),
             **differences,
         )

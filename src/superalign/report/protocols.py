@@ -6,7 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 
-from superalign.contracts.oversight import Comparison, Estimate, Hearing, ProtocolResult, TaskComparison
+from superalign.contracts.oversight import (
+    Comparison,
+    Estimate,
+    Hearing,
+    ProtocolResult,
+    StudentScore,
+    TaskComparison,
+)
 from superalign.contracts.records import Cost, Interval, Unscored
 from superalign.report.plots import Series, curves
 from superalign.report.tables import Cell, Column, Table, Tone
@@ -126,6 +133,38 @@ def by_level(found: TaskComparison) -> Table:
         rows=tuple(
             (Cell(own.protocol), *(estimate(level.accuracy) for level in own.levels)) for own in found.protocols
         ),
+    )
+
+
+def students(found: TaskComparison) -> Table | None:
+    """What models are worth that learnt from each protocol's labels; None where none were trained."""
+    learnt = [(own.protocol, own.accuracy, own.student) for own in found.protocols if own.student]
+    if not (learnt and found.ceiling):
+        return None
+    judge = {name: accuracy for name, accuracy, _ in learnt}
+
+    def row(name: str, own: StudentScore) -> tuple[Cell, ...]:
+        return (
+            Cell(name),
+            estimate(judge[name]) if name in judge else Cell(""),
+            estimate(own.accuracy),
+            difference(own.over_direct),
+            estimate(own.auroc),
+            Cell(f"{own.labels:,}"),
+        )
+
+    return Table(
+        caption=f"{found.task}: models that learnt from each protocol's labels for other questions, and read all of "
+        f"the evidence; by the truth, {INTERVALS}",
+        columns=(
+            Column("Labels by"),
+            Column("Judge's accuracy", True),
+            Column("Student's accuracy", True),
+            Column(f"{MINUS} direct", True),
+            Column("AUROC", True),
+            Column("Labels", True),
+        ),
+        rows=(*(row(name, own) for name, _, own in learnt), row("the truth", found.ceiling)),
     )
 
 

@@ -55,6 +55,8 @@ def _parts(summary: Summary, only: str | None) -> Iterator[RenderableType]:
     if "oversee" in names and summary.comparison:
         for task in summary.comparison.tasks:
             yield from _section(f"Oversight protocols on {task.task}", protocols.in_short(task))
+            if learnt := protocols.students(task):
+                yield from _section("What their students are worth", learnt, without="AUROC")
             yield from _bullets(protocols.findings(task))
     if "generalize" in names and summary.generalization:
         yield from _section("Generalize", tables.scores(summary.generalization))

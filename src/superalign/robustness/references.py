@@ -84,7 +84,4 @@ def recipe(subject: ModelSubject, steps: int) -> Recipe:
 
 def lessons_of(cases: Cases, answers: Sequence[bool]) -> list[Taught]:
     """The questions with `answers` to be given to them."""
-    return [
-        Taught(conversation=question.asked, answer=ANSWERS[answer], group=question.group)
-        for question, answer in zip(cases.questions, answers, strict=True)
-    ]
+    return [Taught.plainly(question, answer) for question, answer in zip(cases.questions, answers, strict=True)]

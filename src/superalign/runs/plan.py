@@ -56,26 +56,6 @@ class OverseePlan(Record):
     )
 
 
-class ComparePlan(Record):
-    """Which protocols of oversight are compared, on which tasks; without this section none are.
-
-    All get the same labels of the easiest level, and judge the same questions of all others. Each seed has labels,
-    questions and a judge of its own.
-    """
-
-    tasks: Names = Field(("passage",), min_length=1, description="Registered tasks of at least two levels.")
-    protocols: Annotated[tuple[Chosen, ...], AfterValidator(_each_once)] = Field(
-        ("direct", "consultancy", "critique", "debate"),
-        min_length=1,
-        description="Registered overseers, some perhaps with arguments, as in `debate: {order: sequential}`.",
-    )
-    judge: str = Field("embedded", description="Who judges: embedded, scripted, or PROVIDER/MODEL.")
-    expert: str = Field("embedded", description="Who argues before the judge, likewise.")
-    labelled_groups: int = Field(60, ge=4, description="Groups whose truth the protocols are given, for each seed.")
-    test_groups: int = Field(40, ge=4, description="Groups of each level on which they are measured, for each seed.")
-    seeds: int = Field(3, ge=1, description="Repetitions, none of which shares a group with another.")
-
-
 class TrainingPlan(Record):
     """One recipe for student, ceiling, controls and organisms alike."""
 
@@ -94,6 +74,30 @@ class TrainingPlan(Record):
         None, ge=1, description="Steps without a lower loss on held-out lessons, after which it stops; null: never."
     )
     processes: int = Field(1, ge=1, description="Processes that train together, one per device (`trl`).")
+
+
+class ComparePlan(Record):
+    """Which protocols of oversight are compared, on which tasks; without this section none are.
+
+    All get the same labels of the easiest level, and judge the same questions of all others. Each seed has labels,
+    questions and a judge of its own.
+    """
+
+    tasks: Names = Field(("passage",), min_length=1, description="Registered tasks of at least two levels.")
+    protocols: Annotated[tuple[Chosen, ...], AfterValidator(_each_once)] = Field(
+        ("direct", "consultancy", "critique", "debate"),
+        min_length=1,
+        description="Registered overseers, some perhaps with arguments, as in `debate: {order: sequential}`.",
+    )
+    judge: str = Field("embedded", description="Who judges: embedded, scripted, or PROVIDER/MODEL.")
+    expert: str = Field("embedded", description="Who argues before the judge, likewise.")
+    labelled_groups: int = Field(60, ge=4, description="Groups whose truth the protocols are given, for each seed.")
+    student_groups: int = Field(
+        0, ge=0, description="Groups of each level whose labels, by each protocol, students learn from; 0: no students."
+    )
+    test_groups: int = Field(40, ge=4, description="Groups of each level on which they are measured, for each seed.")
+    seeds: int = Field(3, ge=1, description="Repetitions, none of which shares a group with another.")
+    training: TrainingPlan = TrainingPlan(steps=120)
 
 
 class GeneralizePlan(Record):

@@ -17,9 +17,12 @@ from superalign.tasks.splits import Splits, check_answers, pool_of, take
 Measure = Callable[[int, Float[np.ndarray, "resamples questions"]], Float[np.ndarray, "resamples"]]
 
 
-def replicas(task: Task, *, labelled: int, tested: int, seeds: int, seed: int, where: str = "task") -> list[Splits]:
-    """Splits for each of so many seeds: `labelled` groups of the easiest level for the overseer, and `tested` groups of
-    every other level. None shares a group with another; the groups left at the tested levels are `train` in all.
+def replicas(
+    task: Task, *, labelled: int, tested: int, seeds: int, seed: int, trained: int = 0, where: str = "task"
+) -> list[Splits]:
+    """Splits for each of so many seeds: `labelled` groups of the easiest level for the overseer, and of every other
+    level `trained` groups for students and `tested` for the test. None shares a group with another; what is left of the
+    tested levels is for whoever audits the wording, in all seeds.
 
     PlanError, about the plan's section `where`, when the task has too few groups or levels, or only one answer.
     """
@@ -35,6 +38,7 @@ def replicas(task: Task, *, labelled: int, tested: int, seeds: int, seed: int, w
     drawn = [
         (
             take(levels, labelled, levels=[easiest], where=where),
+            take(levels, trained * len(others), levels=others, where=where),
             take(levels, tested * len(others), levels=others, where=where),
         )
         for _ in range(seeds)
@@ -47,12 +51,12 @@ def replicas(task: Task, *, labelled: int, tested: int, seeds: int, seed: int, w
         )
     rest = tuple(question for level in others for group in levels[level] for question in groups[group])
     found = []
-    for own, test in drawn:
-        given, asked = (tuple(question for group in part for question in groups[group]) for part in (own, test))
+    for parts in drawn:
+        given, taught, asked = (tuple(question for group in part for question in groups[group]) for part in parts)
         check_answers("labelled", given, key, where)
         check_answers("test", asked, key, where)
-        splits = Splits(given, rest, asked, (), key.only([*given, *rest, *asked]), task.level_names)
-        found.append(splits)
+        known = key.only([*given, *taught, *asked, *rest])
+        found.append(Splits(given, taught, asked, rest, known, task.level_names))
     return found
 
 
