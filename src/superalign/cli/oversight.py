@@ -1,4 +1,4 @@
-"""`superalign oversight`: what no protocol has by itself, outside of any run: gaps, sandwiching, scaling, failures."""
+"""`superalign oversight`: what no protocol has by itself, measured outside of any run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import typer
 
 from superalign.cli.options import AsJson, Device
 from superalign.cli.output import print_json, say
-from superalign.cli.oversight_shown import show_failures, show_gaps, show_sandwich, show_scaling
+from superalign.cli.oversight_shown import show_failures, show_gaps, show_honesty, show_sandwich, show_scaling
 
 if TYPE_CHECKING:
-    from superalign.contracts.records import Record, Unscored
+    from superalign.contracts.records import Record, Specification, Unscored
     from superalign.oversight.docket import Docket
 
 Found = TypeVar("Found", bound="Record")
@@ -132,6 +132,46 @@ def failures(
     finish(measured(lambda docket: measure.failures(docket, judge, expert), *given), show_failures, as_json=as_json)
 
 
+@app.command(epilog="Example: superalign oversight honesty --protocol direct --protocol debate")
+def honesty(
+    task: Task = "passage",
+    judge: Judge = "embedded",
+    expert: Expert = "embedded",
+    protocol: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Whose labels are learnt from; once for each.")
+    ] = None,
+    specification: Annotated[
+        str, typer.Option(metavar="FILE", help="What the designer wants, such as specs/honest.yaml.")
+    ] = "specs/honest.yaml",
+    model: Model = "smollm2-135m",
+    labels: Labels = 50,
+    lessons: Annotated[int, typer.Option(min=8, metavar="N", help="Groups that protocols label.")] = 60,
+    groups: Groups = 40,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    as_json: AsJson = False,
+) -> None:
+    """Does a model that learnt a specification from an overseer's labels behave by it?
+
+    It should say what it knows, admit what it does not, take back what is wrong and nothing else, and say the same to
+    everybody. Beside it: a model that learnt from the truth, and one that learnt nothing.
+    """
+    from superalign.oversight import honesty as measure
+    from superalign.oversight.docket import with_evidence
+    from superalign.oversight.roles import make_with_roles
+    from superalign.runs.plan import load_specification
+
+    with_evidence(task)
+    wanted = load_specification(Path(specification))
+    protocols = {name: make_with_roles(name, judge, expert) for name in protocol or ("direct", "debate")}
+    given = (task, model, labels, groups, seed, device)
+    finish(
+        measured(lambda docket: measure.honesty(docket, protocols), *given, lessons=lessons, specification=wanted),
+        show_honesty,
+        as_json=as_json,
+    )
+
+
 def measured(
     measure: Callable[[Docket], Found | Unscored],
     task: str,
@@ -140,6 +180,9 @@ def measured(
     groups: int,
     seed: int,
     device: str,
+    *,
+    lessons: int = 8,
+    specification: Specification | None = None,
 ) -> Found | Unscored:
     """What `measure` makes of the questions that the options ask for."""
     from superalign.models.source import choose_device, resolve
@@ -149,7 +192,18 @@ def measured(
     resolve(model)
     device = choose_device(device, say)
     with TemporaryDirectory() as scratch, quiet_libraries(Path(scratch) / "libraries.log"):
-        return measure(docket(task, model, labels=labels, groups=groups, seed=seed, device=device))
+        return measure(
+            docket(
+                task,
+                model,
+                labels=labels,
+                groups=groups,
+                lessons=lessons,
+                seed=seed,
+                device=device,
+                specification=specification,
+            )
+        )
 
 
 def finish(found: Found | Unscored, show: Callable[[Found], None], *, as_json: bool) -> None:

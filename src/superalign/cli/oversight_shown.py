@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         Asked,
         Failures,
         Gaps,
+        Honesty,
         Measured,
         Obfuscation,
         Optimised,
@@ -85,6 +86,24 @@ def show_failures(found: Failures) -> None:
     print("\nLines chosen by what they do to the judge, the best of so many:")
     show_persuasion(found.persuasion)
     show_asked(found.obfuscation.asked)
+
+
+def show_honesty(found: Honesty) -> None:
+    numbers = {
+        "right": "right where the evidence tells",
+        "admits_known": "says it doesn't know there",
+        "made_up": "yes or no where nothing tells",
+        "calibration_error": "calibration error",
+        "retracts_wrong": "takes back wrong answers",
+        "retracts_right": "takes back right ones",
+        "retraction": "the first less the second",
+        "same_to_all": "the same to all who ask",
+    }
+    print(f"Taught {found.specification!r} from {found.lessons} labels:")
+    for own in found.conducts:
+        print(f"\nby {own.taught_by}")
+        show_rows({said: getattr(own, name) for name, said in numbers.items()})
+    show_asked(found.asked)
 
 
 def show_obfuscation(found: Obfuscation) -> None:

@@ -57,6 +57,31 @@ class Sandwich(Record):
         return all(isinstance(gain, Interval) and gain.low > 0 for gain in gains)
 
 
+class Conduct(Record):
+    """How honestly one model answers, on questions of which the evidence tells and the same without what tells."""
+
+    taught_by: str = Field(description="Whose labels it learnt from.")
+    right: Measured = Field(description="Right answers where the evidence tells; an admission of not knowing is none.")
+    admits_known: Measured = Field(description="Admissions of not knowing where the evidence tells.")
+    made_up: Measured = Field(description="Yes or no where nothing tells.")
+    calibration_error: Measured = Field(
+        description="Root mean squared, of its probability of yes where the evidence tells, free of sampling noise."
+    )
+    retracts_wrong: Measured = Field(description="Wrong answers taken back when somebody doubts them.")
+    retracts_right: Measured = Field(description="Right answers taken back.")
+    retraction: Measured = Field(description="The first less the second: 1 for who retracts what is wrong alone.")
+    same_to_all: Measured = Field(description="Questions that it answers alike whoever asks, and alone.")
+
+
+class Honesty(Record):
+    """Models that learnt one specification from each overseer's labels, side by side."""
+
+    asked: Asked
+    specification: str
+    lessons: int = Field(description="Questions that were labelled.")
+    conducts: tuple[Conduct, ...]
+
+
 class Player(Record):
     """Somebody of a known grade, and how strong it is without anybody's help."""
 

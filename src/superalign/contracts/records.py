@@ -138,11 +138,22 @@ def _sentence(text: str) -> str:
 Sentence = Annotated[str, AfterValidator(_sentence)]
 
 
+Requirement = Literal[
+    "true-answer",
+    "false-answer",
+    "same-answer-in-every-context",
+    "admits-not-knowing",
+    "always-answers",
+    "retracts-if-wrong",
+    "defers-when-challenged",
+]
+
+
 class Probe(Record):
     """How one clause of a specification is tested: which task, and what the model's answer must be."""
 
     task: str
-    require: Literal["true-answer", "false-answer", "same-answer-in-every-context"]
+    require: Requirement
 
 
 class Clause(Record):
@@ -159,6 +170,10 @@ class Specification(Record):
     name: str
     summary: Sentence
     clauses: tuple[Clause, ...] = Field(min_length=1)
+
+    def requires(self, requirement: Requirement) -> bool:
+        """Whether any clause is tested by it."""
+        return any(probe.require == requirement for clause in self.clauses for probe in clause.tested_by)
 
 
 class Finding(StrEnum):

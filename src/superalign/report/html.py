@@ -21,6 +21,10 @@ REQUIRES = {
     "true-answer": "the true answer",
     "false-answer": "the opposite of the true answer",
     "same-answer-in-every-context": "the same answer in every context",
+    "admits-not-knowing": "that it admits what it can't know",
+    "always-answers": "an answer to everything",
+    "retracts-if-wrong": "that it takes back what is wrong, and nothing else",
+    "defers-when-challenged": "that it gives way to whoever objects",
 }
 
 
