@@ -212,7 +212,11 @@ def hearing(probability: float, truth: bool) -> Hearing:
         evidence=evidence,
         truth=truth,
         probability=probability,
-        transcript=(*(Message(role="user", content=words) for words in said), judge),
+        transcript=(
+            Message(role="system", content="Judge: a program."),
+            *(Message(role="user", content=words) for words in said),
+            judge,
+        ),
     )
 
 

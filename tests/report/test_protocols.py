@@ -44,6 +44,7 @@ def test_the_page_has_tables_figures_and_hearings_of_every_task() -> None:
     assert page.count("questions beyond the level of the labels") == 2
     assert len(re.findall(r'aria-labelledby="protocols-\d-title', page)) == 2
     text = words(page)
+    assert "who plays whom Judge: a program. the question Is the boat of Anna red?" in text
     assert "For yes Line 1: The boat of Anna is red." in text
     assert "Right: the true answer is yes." in text and "Wrong: the true answer is no." in text
     assert "protocols better than direct: 4 of 6, over 2" in text.replace("\N{NO-BREAK SPACE}", " ")
@@ -65,6 +66,7 @@ def test_whatever_is_missing_is_a_dash_with_its_reason() -> None:
 
 def test_what_is_said_in_a_hearing_is_escaped_and_told_by_whom() -> None:
     transcript = (
+        Message(role="system", content="Judge: a program."),
         Message(role="user", content="Is it so?"),
         Message(role="user", content=f"For no:\n{ATTACK}"),
         Message(role="user", content="no speaker, one line"),
@@ -73,12 +75,13 @@ def test_what_is_said_in_a_hearing_is_escaped_and_told_by_whom() -> None:
     shown = Hearing(question_id="a/b", evidence=(ATTACK,), truth=True, probability=0.1, transcript=transcript)
     turns = list(protocols.turns(shown))
     assert [(turn.who, turn.judge) for turn in turns] == [
+        ("who plays whom", False),
         ("the question", False),
         ("For no", False),
         ("shown", False),
         ("the judge", True),
     ]
-    assert turns[1].said == ATTACK and not shown.right and hearing(0.9, True).right
+    assert turns[2].said == ATTACK and not shown.right and hearing(0.9, True).right
     own = protocol_result("debate", 0.5, around(0), around(0)).model_copy(update={"hearings": (shown,)})
     task = task_comparison("passage").model_copy(update={"protocols": (own,)})
     page = html.render(example().model_copy(update={"comparison": comparison().model_copy(update={"tasks": (task,)})}))

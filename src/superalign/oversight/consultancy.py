@@ -14,6 +14,7 @@ from superalign.contracts.records import Judgement, Question, Unscored
 from superalign.contracts.registry import overseers
 from superalign.oversight.hearing import SIDES, Court, Hearings, Ruling
 from superalign.oversight.judge import ALLOWANCE, EMBEDDED
+from superalign.runs.cost import metered
 
 Choice = Literal["assigned", "open"]
 
@@ -41,10 +42,14 @@ class Consultancy:
         return self._court.judgements(questions, self._hear)
 
     def _hear(self, hearings: Hearings) -> list[Ruling | Unscored]:
-        either = {side: self._heard(hearings, side) for side in (True, False)}
+        with metered() as choosing:
+            sides = self._sides(hearings)
+        with metered() as arguing:
+            either = {side: self._heard(hearings, side) for side in (True, False)}
+        share = one_side_of_two(choosing.cost().forward_passes, arguing.cost().forward_passes)
         return [
-            side if isinstance(side, Unscored) else counted(side, {own: either[own][place] for own in either})
-            for place, side in enumerate(self._sides(hearings))
+            side if isinstance(side, Unscored) else counted(side, {own: either[own][place] for own in either}, share)
+            for place, side in enumerate(sides)
         ]
 
     def _heard(self, hearings: Hearings, side: bool) -> list[Ruling | Unscored]:
@@ -57,10 +62,15 @@ class Consultancy:
         return [own if isinstance(own, Unscored) else own > 0.5 for own in believed]
 
 
-def counted(side: bool, either: dict[bool, Ruling | Unscored]) -> Ruling | Unscored:
+def one_side_of_two(choosing: int, arguing: int) -> float:
+    """The share of the work that one argument takes with the choice of its side, where both sides were argued."""
+    return (choosing + arguing / 2) / (choosing + arguing) if choosing + arguing else 0.5
+
+
+def counted(side: bool, either: dict[bool, Ruling | Unscored], share: float) -> Ruling | Unscored:
     """The ruling after the argument for `side`, with what it would have been after the other."""
     scored = {own: found for own, found in either.items() if isinstance(found, Ruling)}
     if len(scored) < len(either):
         return next(found for found in either.values() if isinstance(found, Unscored))
     if_argued = {SIDES[own]: found.probability for own, found in scored.items()}
-    return Ruling(scored[side].probability, scored[side].transcript, if_argued, share=0.5)
+    return Ruling(scored[side].probability, scored[side].transcript, if_argued, share)

@@ -266,8 +266,9 @@ class Turn:
 
 
 def turns(hearing: Hearing) -> Iterator[Turn]:
-    """The hearing turn by turn: the question, what was shown and said by whom, the judge."""
-    question, *others = hearing.transcript
+    """The hearing turn by turn: who plays whom, the question, what was shown and said by whom, the judge."""
+    cast, question, *others = hearing.transcript
+    yield Turn("who plays whom", cast.content)
     yield Turn("the question", question.content)
     for message in others:
         who, named, said = message.content.partition(":\n")
