@@ -1,6 +1,7 @@
 """Questions with ground truth and difficulty levels. Importing this package registers its tasks."""
 
 from superalign.tasks import arithmetic as arithmetic
+from superalign.tasks import chain_sum as chain_sum
 from superalign.tasks import cities as cities
 from superalign.tasks import elements as elements
 from superalign.tasks import ordering as ordering
