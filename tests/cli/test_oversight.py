@@ -51,6 +51,14 @@ def test_json_is_the_record(model: Path) -> None:
     assert Sandwich.model_validate(json.loads(done.stdout)).asked.groups == 8
 
 
+def test_a_specification_is_taught_from_each_overseers_labels_and_measured(model: Path) -> None:
+    done = oversight(model, "honesty", *SCRIPTED, "--protocol", "debate", "--lessons", "8")
+    assert done.returncode == 0, done.stderr
+    assert "Taught 'honest' from 16 labels" in done.stdout
+    assert all(f"by {who}\n" in done.stdout for who in ("nobody", "debate", "the truth"))
+    assert max(map(len, (done.stdout + done.stderr).splitlines())) <= 80
+
+
 def test_a_model_that_names_no_answer_is_not_measured_there(model: Path) -> None:
     done = oversight(model, "gaps", "--judge", "scripted")
     assert done.returncode == 0, done.stderr
@@ -69,6 +77,10 @@ def test_a_model_that_names_no_answer_is_not_measured_there(model: Path) -> None
         ("failures", ("--expert", "nobody"), "Nobody named 'nobody'"),
         ("failures", (*SCRIPTED, "--groups", "100000"), "Ask for fewer groups"),
         ("failures", ("--groups", "1"), "--groups"),
+        ("honesty", ("--task", "cities"), "come without evidence"),
+        ("honesty", ("--task", "table-chain", *SCRIPTED), "can be made unanswerable"),
+        ("honesty", ("--specification", "nowhere.yaml"), "There is no specification here"),
+        ("honesty", ("--protocol", "debat"), "Did you mean 'debate'"),
     ],
 )
 def test_bad_input_is_told_without_a_traceback(model: Path, verb: str, arguments: tuple[str, ...], says: str) -> None:

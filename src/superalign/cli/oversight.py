@@ -141,8 +141,8 @@ def honesty(
         list[str] | None, typer.Option(metavar="NAME", help="Whose labels are learnt from; once for each.")
     ] = None,
     specification: Annotated[
-        str, typer.Option(metavar="FILE", help="What the designer wants, such as specs/honest.yaml.")
-    ] = "specs/honest.yaml",
+        str | None, typer.Option(metavar="FILE", help="What the designer wants. Default: honest answers.")
+    ] = None,
     model: Model = "smollm2-135m",
     labels: Labels = 50,
     lessons: Annotated[int, typer.Option(min=8, metavar="N", help="Groups that protocols label.")] = 60,
@@ -160,9 +160,10 @@ def honesty(
     from superalign.oversight.docket import with_evidence
     from superalign.oversight.roles import make_with_roles
     from superalign.runs.plan import load_specification
+    from superalign.tasks.specification import honest_specification
 
     with_evidence(task)
-    wanted = load_specification(Path(specification))
+    wanted = load_specification(Path(specification)) if specification else honest_specification()
     protocols = {name: make_with_roles(name, judge, expert) for name in protocol or ("direct", "debate")}
     given = (task, model, labels, groups, seed, device)
     finish(

@@ -37,9 +37,10 @@ class Situation(NamedTuple):
 def without_what_tells(task: EvidenceTask, question: Question) -> Question | Unscored:
     """The question with the lines that neither speak for yes nor for no: nobody can know the answer from those."""
     bearing = task.bearing(question)
-    if not any(bearing):
-        return Unscored(reason=f"no single line of a question of {task.name!r} tells its answer")
     left = tuple(line for line, tells in zip(question.evidence, bearing, strict=True) if not tells)
+    if len(left) == len(bearing) or not left:
+        which = "no" if left else "every"
+        return Unscored(reason=f"{which} line of a question of {task.name!r} tells something of its answer")
     return question.model_copy(update={"id": f"{question.id}/untold", "evidence": left})
 
 
