@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from superalign.contracts.errors import InputError, SuperalignError
 from superalign.contracts.records import Finding
 from superalign.contracts.summary import Summary
-from superalign.report import tables, wording
+from superalign.report import protocols, tables, wording
 from superalign.report.steps import steps
 from superalign.report.tables import Cell, Table
 from superalign.runs.manifest import Manifest
@@ -37,7 +37,7 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
         summary, manifest = runs[0]
         seeds = [by_seed(runs)] if len(runs) > 1 else []
         results = root / "docs" / "results.md"
-        pages = {results: [*trial(summary), *seeds]}
+        pages = {results: [*protocols_compared(summary), *trial(summary), *seeds]}
         if manifest.name == SHOWN:
             pages = {root / "README.md": [*short(summary)], results: [*long(summary), *seeds]}
         source = provenance(summary, manifest, command)
@@ -59,7 +59,7 @@ def finished(folder: Path) -> tuple[Summary, Manifest]:
         raise InputError("The run has no summary.", where=str(folder), fix=f"superalign run {folder}") from None
     except ValidationError:
         raise InputError("The summary is damaged.", where=str(folder), fix=f"superalign run {folder}") from None
-    if summary.decision is None:
+    if summary.decision is None and load_plan(folder / "plan.yaml").until is None:
         raise InputError("The run is not complete.", where=str(folder), fix="Run the whole plan: superalign run PLAN")
     return summary, manifest
 
@@ -116,12 +116,25 @@ def long(summary: Summary) -> Iterator[str]:
     yield f"## Cost\n\n{markdown(tables.costs(summary))}"
 
 
+def protocols_compared(summary: Summary) -> Iterator[str]:
+    """Of a plan that compares protocols of oversight: which helped on each task, and their tables."""
+    if found := summary.comparison:
+        yield wording.sentence(protocols.who_played(found))
+        for task in found.tasks:
+            yield f"### {task.task}\n\n{bullets(protocols.findings(task))}"
+            drawn = (protocols.compared(task), protocols.measured(task), protocols.by_level(task))
+            yield from map(markdown, drawn)
+            if learnt := protocols.students(task):
+                yield markdown(learnt)
+
+
 def trial(summary: Summary) -> Iterator[str]:
     """Of a plan whose point is its trial: what was caught and missed, every subject, the decision, the cost."""
     if summary.trial:
         yield wording.trial(summary.trial)
         yield from (markdown(draw(summary.trial)) for draw in DRAWN)
-    yield markdown(tables.thresholds(summary.thresholds))
+    if summary.thresholds:
+        yield markdown(tables.thresholds(summary.thresholds))
     if decision := summary.decision:
         yield f"### Decision: {decision.verdict.value}\n\n{bullets([*decision.reasons, *decision.would_take])}"
     yield f"### Cost\n\n{markdown(tables.costs(summary))}"

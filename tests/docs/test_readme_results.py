@@ -83,6 +83,19 @@ def test_of_another_plan_the_results_page_gets_the_trial_in_its_own_place(root: 
     assert (root / "README.md").read_text(encoding="utf-8") == PAGE
 
 
+def test_of_a_plan_that_ends_with_oversight_the_results_page_gets_the_comparison(root: Path) -> None:
+    results = root / "docs" / "results.md"
+    results.write_text(PAGE + PAGE.replace("quickstart", "oversight"), encoding="utf-8")
+    oversight = Summary(
+        name="oversight", model=example.model, specification=example.specification, seed=0,
+        oversight=example.oversight, comparison=example.comparison, cost=example.cost,
+    )  # fmt: skip
+    assert script.main([str(run_of(root, oversight, name="oversight"))], root) == 0
+    page = results.read_text(encoding="utf-8")
+    assert "### passage" in page and "- Better than direct: " in page and "- Did not help" in page
+    assert "| Judge's accuracy |" in page and "Decision" not in page
+
+
 def test_another_seed_is_part_of_the_command(root: Path) -> None:
     folder = run_of(root, example.model_copy(update={"seed": 7}), seed=7)
     assert script.main([str(folder)], root) == 0
