@@ -28,10 +28,11 @@ class Liar:
         return np.array(signs) * np.where(TRUTH, 1.0, -1.0)
 
     def activations(self, conversations: Sequence[Conversation], layers: Sequence[int]) -> np.ndarray:
-        assert list(layers) == [3]
         rng = np.random.default_rng(len(conversations[0][0].content))
-        found = rng.normal(size=(len(TRUTH), 1, 8))
-        found[:, 0, 2] += 2 * np.where(TRUTH, 1.0, -1.0) * self.knows
+        found = rng.normal(size=(len(TRUTH), len(layers), 8))
+        for place, layer in enumerate(layers):
+            if layer >= 3:
+                found[:, place, 2] += 2 * np.where(TRUTH, 1.0, -1.0) * self.knows
         return np.asarray(found)
 
 
@@ -43,7 +44,10 @@ def test_the_probe_reads_what_is_known_and_nothing_else(example: Example, knows:
         conversations = [(Message(role="user", content=f"{how} {i // 2}"),) for i in range(len(TRUTH))]
         return study.Questioned(conversations, TRUTH, [str(i // 2) for i in range(len(TRUTH))])
 
-    found = study.study(Liar(knows, base=Liar(False)), asked("plainly"), asked("behind"))
+    liar = Liar(knows, base=Liar(False))
+    layer = study.earliest_informative(liar, asked("plainly"))
+    assert layer == 3 if knows else 1 <= layer <= 4
+    found = study.study(liar, asked("plainly"), asked("behind"), layer)
     assert found["answer"].value == 0
     assert found["probe"].low > 0.8 if knows else abs(found["probe"].value - 0.5) < 0.2
     assert max(abs(found[name].value - 0.5) for name in ("probe of the base", "probe on shuffled labels")) < 0.25
