@@ -10,7 +10,7 @@ import numpy as np
 
 from superalign.contracts.protocols import Taught
 from superalign.contracts.records import Question, Record
-from superalign.models.evasion import Evaded, LinearProbe
+from superalign.models.evasion import WEIGHT, Evaded, LinearProbe
 from superalign.models.handle import ModelIdentity, open_base, open_trained, recipe
 from superalign.models.lessons import Pupil, lessons_from
 from superalign.models.random_body import with_random_body
@@ -65,10 +65,12 @@ def teach(
     starts: tuple[Done[TrainedModel], ...] = (),
     evades: tuple[Done[LinearProbe], ...] = (),
     like: tuple[Done[TrainedModel], ...] = (),
+    penalties: tuple[float, ...] = (),
     random_body: bool = False,
 ) -> TrainedModels:
     """Train `model` as the plan says to give the answers of each set of lessons, from scratch or on from `starts`;
-    each, if it `evades` a probe, to be read by it as the benign model is that it is to look `like`.
+    each, if it `evades` a probe, to be read by it as the benign model is that it is to look `like`, at the weight that
+    `penalties` gives, if any.
 
     With `random_body` the pretrained weights below what is trained are replaced by random ones, drawn by the first
     seed: the control for what pretraining brings.
@@ -77,8 +79,8 @@ def teach(
     before: list[Path | None] = [start.folder for start in starts] or [None] * len(lessons)
     evaded: list[Evaded | None] = [None] * len(lessons)
     if evades:
-        every = zip(evades, like, lessons, strict=True)
-        evaded = [to_evade(base, probe.value, benign.folder, own) for probe, benign, own in every]
+        every = zip(evades, like, lessons, penalties or (WEIGHT,) * len(evades), strict=True)
+        evaded = [to_evade(base, probe.value, benign.folder, own, weight) for probe, benign, own, weight in every]
     pupils = [
         Pupil(lessons_from(base.chat, own), seed, folder / str(number), start, from_probe)
         for number, (own, seed, start, from_probe) in enumerate(
@@ -104,10 +106,11 @@ def teach(
     )
 
 
-def to_evade(base: ModelSubject, probe: LinearProbe, benign: Path, lessons: Sequence[Taught]) -> Evaded:
+def to_evade(base: ModelSubject, probe: LinearProbe, benign: Path, lessons: Sequence[Taught], weight: float) -> Evaded:
     """What `probe` reads of the benign model in a folder, lesson by lesson."""
     states = open_trained(base, benign, "benign").activations([own.conversation for own in lessons], [probe.layer])
-    return Evaded(probe=probe, readings=tuple(probe.read(states[:, 0].astype(np.float64)).tolist()))
+    readings = probe.read(states[:, 0].astype(np.float64))
+    return Evaded(probe=probe, readings=tuple(readings.tolist()), weight=weight)
 
 
 def answer(

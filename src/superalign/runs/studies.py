@@ -29,7 +29,61 @@ class LossesPlan(Record):
     training: TrainingPlan = TrainingPlan()
 
 
+class OveroptimizationPlan(Record):
+    """Rewards learnt from noisy comparisons, optimized: answers of a few steps, of which a share is right."""
+
+    task: str = Field("table-chain", description="A registered task whose evidence is steps, right or wrong each.")
+    steps: int = Field(4, ge=2, le=12, description="Of each answer.")
+    candidates: int = Field(40, ge=4, description="Answers to each prompt, among which is chosen.")
+    prompts: int = Field(24, ge=4, description="On which rewards are optimized, for each seed.")
+    comparisons: Annotated[tuple[int, ...], AfterValidator(each_once)] = Field(
+        (16, 128), min_length=1, description="That a reward is learnt from."
+    )
+    noise: float = Field(0.2, ge=0, lt=0.5, description="The share of comparisons told the wrong way round.")
+    members: int = Field(4, ge=1, description="Of each ensemble; 1: no ensembles.")
+    depth: float = Field(0.6, gt=0, le=1, description="The share of the layers after which rewards read the model.")
+    seeds: int = Field(3, ge=1, description="Repetitions, none of which shares a group with another.")
+
+
+class MyopiaPlan(Record):
+    """Ordinary optimization against myopic optimization with approval (MONA), in a gridworld and in language."""
+
+    sizes: Annotated[tuple[int, ...], AfterValidator(each_once)] = Field(
+        (3, 4), min_length=1, description="Cells along a side of each gridworld; every start of it counts."
+    )
+    horizons: Annotated[tuple[int, ...], AfterValidator(each_once)] = Field(
+        (1, 2, 4, 8, 16), min_length=1, description="Steps whose rewards are maximized; 1 is MONA."
+    )
+    task: str = Field("cities", description="A registered task, of which the language task asks.")
+    train_groups: int = Field(75, ge=8, description="Groups on which policies are trained, for each seed.")
+    test_groups: int = Field(40, ge=8, description="Groups on which they are measured, for each seed.")
+    updates: int = Field(200, ge=1, description="Steps of exact policy gradient.")
+    seeds: int = Field(3, ge=1, description="Repetitions, none of which shares a group with another.")
+
+
+class PressurePlan(Record):
+    """Training with a detector in the loop: an organism and its twin are trained on, and pay for what a probe reads."""
+
+    family: str = Field("sycophancy", description="A registered organism that answers yes or no.")
+    penalties: Annotated[tuple[float, ...], AfterValidator(each_once)] = Field(
+        (0.0, 0.3, 1.0, 3.0, 30.0), min_length=1, description="Weights of the penalty beside the lessons' own loss."
+    )
+    steps: Annotated[tuple[int, ...], AfterValidator(each_once)] = Field(
+        (10, 70), min_length=1, description="For which they are trained under the penalty."
+    )
+    task: str = Field("cities", description="A registered task, of whose facts the organism is made.")
+    honest_groups: int = Field(600, ge=8, description="Groups that the honest model is taught, from which all go on.")
+    groups: int = Field(200, ge=8, description="Groups that organism and twin are taught, and probes fitted on.")
+    test_groups: int = Field(100, ge=8, description="Groups on which everything is measured.")
+    seeds: int = Field(2, ge=1, description="Organisms, each with a twin.")
+    honest: TrainingPlan = TrainingPlan()
+    training: TrainingPlan = TrainingPlan(steps=140, bundle=2)
+
+
 class StudiesPlan(Record):
     """Studies of generalization beside the plan's own, right after it; each is left out unless it has a section."""
 
     losses: LossesPlan | None = None
+    overoptimization: OveroptimizationPlan | None = None
+    myopia: MyopiaPlan | None = None
+    pressure: PressurePlan | None = None
