@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from superalign.contracts.records import Record
 from superalign.contracts.studies.losses import LossStudy
+from superalign.contracts.studies.myopia import MyopiaStudy
+from superalign.contracts.studies.overoptimization import OveroptimizationStudy
+from superalign.contracts.studies.pressure import PressureStudy
 
 
 class Studies(Record):
     """One field for each study; none where the plan left it out."""
 
     losses: LossStudy | None = None
+    overoptimization: OveroptimizationStudy | None = None
+    myopia: MyopiaStudy | None = None
+    pressure: PressureStudy | None = None

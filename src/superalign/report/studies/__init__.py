@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from superalign.contracts.studies import Studies
-from superalign.report.studies import losses
+from superalign.report.studies import losses, myopia, overoptimization, pressure
 from superalign.report.studies.part import Part
 
 
@@ -13,5 +13,8 @@ def parts(found: Studies | None) -> list[Part]:
         return []
     drawn = [
         losses.part(found.losses) if found.losses else None,
+        overoptimization.part(found.overoptimization) if found.overoptimization else None,
+        myopia.part(found.myopia) if found.myopia else None,
+        pressure.part(found.pressure) if found.pressure else None,
     ]
     return [part for part in drawn if part]
