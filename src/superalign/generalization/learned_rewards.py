@@ -27,7 +27,7 @@ from superalign.tasks.preferences import preferred_direction
 
 PROMPT = "Is every step right?"
 GROUPS = 8  # of the task that a prompt's steps are taken from: one right and one wrong step of each
-POOLS = 32  # prompts that comparisons are made on, none of which is optimized on
+POOLS = 8  # prompts that comparisons are made on, none of which is optimized on
 Step = tuple[str, bool]
 """A line, and whether it is right."""
 Place = tuple[int, int]
@@ -154,7 +154,7 @@ def compared(
 
 
 def _pools(task: EvidenceTask, seed: int) -> Iterator[list[Step]]:
-    """For each prompt one right and one wrong step of each of its groups, as far as there are such."""
+    """For each prompt one right and one wrong step of each of its groups, none of which is met twice."""
     questions, _ = task.load(seed=seed)
     of_group: dict[str, dict[bool, set[str]]] = {}
     for question in questions:
@@ -162,10 +162,17 @@ def _pools(task: EvidenceTask, seed: int) -> Iterator[list[Step]]:
             if bearing:
                 of_group.setdefault(question.group, {True: set(), False: set()})[bearing > 0].add(line)
     rng = random.Random(f"steps {seed}")
-    usable = [own for own in of_group.values() if all(own.values())]
-    rng.shuffle(usable)
-    for start in range(0, len(usable) - GROUPS + 1, GROUPS):
-        yield [(rng.choice(sorted(own[right])), right) for own in usable[start : start + GROUPS] for right in own]
+    groups = list(of_group.values())
+    rng.shuffle(groups)
+    pool, taken = list[Step](), set[str]()
+    for own in groups:
+        new = {right: sorted(lines - taken) for right, lines in own.items()}
+        if all(new.values()):
+            chosen = [(rng.choice(lines), right) for right, lines in new.items()]
+            pool, taken = [*pool, *chosen], taken | {line for line, _ in chosen}
+        if len(pool) == 2 * GROUPS:
+            yield pool
+            pool = []
 
 
 def _with_candidates(pools: Sequence[Sequence[Step]], plan: OveroptimizationPlan, draw: str) -> Prompts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
@@ -10,7 +10,17 @@ from superalign.contracts.records import Record
 from superalign.runs.chosen import Chosen, Names, each_once
 from superalign.runs.training import TrainingPlan
 
-LossName = Literal["xent"]
+LossName = Literal[
+    "xent",
+    "soft",
+    "confidence",
+    "product",
+    "bootstrap-soft",
+    "bootstrap-hard",
+    "filtered",
+    "confident-learning",
+    "early-stop",
+]
 
 
 class LossesPlan(Record):
@@ -19,7 +29,7 @@ class LossesPlan(Record):
     tasks: Names = Field(("cities",), min_length=1, description="Registered tasks of at least three levels.")
     overseer: Chosen = Field("few-labels", description="Whose labels the students learn from.")
     losses: Annotated[tuple[LossName, ...], AfterValidator(each_once)] = Field(
-        ("xent",), min_length=1, description="Training losses; see docs/concepts/losses.md."
+        get_args(LossName), min_length=1, description="Ways to learn from weak labels; see docs/concepts/losses.md."
     )
     overseer_groups: int = Field(50, ge=4, description="Easy groups whose labels the overseer is given.")
     train_groups: int = Field(600, ge=8, description="Groups that students and ceilings are trained on.")
@@ -35,7 +45,7 @@ class OveroptimizationPlan(Record):
     task: str = Field("table-chain", description="A registered task whose evidence is steps, right or wrong each.")
     steps: int = Field(4, ge=2, le=12, description="Of each answer.")
     candidates: int = Field(40, ge=4, description="Answers to each prompt, among which is chosen.")
-    prompts: int = Field(24, ge=4, description="On which rewards are optimized, for each seed.")
+    prompts: int = Field(14, ge=4, description="On which rewards are optimized, for each seed.")
     comparisons: Annotated[tuple[int, ...], AfterValidator(each_once)] = Field(
         (16, 128), min_length=1, description="That a reward is learnt from."
     )

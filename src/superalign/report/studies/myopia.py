@@ -26,7 +26,7 @@ def part(found: MyopiaStudy) -> Part:
         title="Myopic optimization with approval",
         about="In the gridworld one box is wanted, and a camera that is blocked first does not see the second. In "
         "language a model writes a note to its grader, then answers: after a note for a list the grader pays for "
-        "all answers at once. An ordinary learner is credited with what follows a step; a myopic one with the step's own "
+        "all answers at once. An ordinary one is credited with what follows a step; a myopic one with the step's own "
         "reward and, if it is approved of, what an overseer expects of it who would not think of the trick.",
         findings=findings(found),
         tables=[*map(gridworld, found.worlds), language(found.language)],

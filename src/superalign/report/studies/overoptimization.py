@@ -23,8 +23,8 @@ def part(found: OveroptimizationStudy) -> Part:
         title="Over-optimization of learned rewards",
         about=f"Answers of {found.steps} steps of {found.task}; the gold reward is the share that is right: "
         f"{number(found.first)} of a random answer, {number(found.best)} of the best of {found.candidates}. Rewards "
-        f"are learnt from comparisons, {percent(found.noise)} of them told the wrong way round, of whole answers (outcome) "
-        "or of single steps (process). Both policies are exact.",
+        f"are learnt from comparisons, {percent(found.noise)} of them told the wrong way round, of whole answers "
+        "(outcome) or of single steps (process). Both policies are exact.",
         findings=findings(found),
         tables=[scores(found, optimizer) for optimizer in WAYS] + [course(found)],
         in_short=in_short(found),
