@@ -48,6 +48,10 @@ RESAMPLES = 1000
 UNSEEN_GROUPS = 8  # as few as a division takes: no overseer and no auditor looks at these models
 HIGHER = 0.75  # so far up the trained layers another probe reads; that which is trained against, halfway
 SIBLINGS = ("another layer", "another kind", "half of the facts")
+Both = tuple[Done[TrainedModel], Done[TrainedModel]]
+"""An organism and its twin."""
+Pressure = tuple[float, int]
+"""A penalty, and for how many steps."""
 
 
 class Siblings(Record):
@@ -79,43 +83,12 @@ def study(run: Run, model: ModelIdentity, plan: PressurePlan) -> PressureStudy:
     """Every penalty for every number of steps, on the same organisms."""
     splits = divided(plan, run.plan.seed)
     pairs, seedlings = in_the_open(run, model, plan, splits)
-    siblings = [
-        run.step(
-            "sibling probes",
-            sibling_probes,
-            model=model,
-            organism=pair.organism,
-            twin=pair.twin,
-            conversations=asked,
-        )
-        for pair, asked in zip(pairs, fitted_on(model, plan, splits, seedlings), strict=True)
-    ]
-    before = [(pair.organism, pair.twin) for pair in pairs]
-    pressed = {(0.0, 0): before}
+    pressed = {(0.0, 0): [(pair.organism, pair.twin) for pair in pairs]}
     for steps in plan.steps:
         models = under_pressure(run, model, plan, splits, seedlings, pairs, steps)
         pressed |= {(penalty, steps): own for penalty, own in models.items()}
     tests = [tested_on(model, splits, seedling) for seedling in seedlings]
-    looks = {
-        key: [
-            run.step(
-                f"{plan.family} after {key[1]} steps under a penalty of {key[0]:g}",
-                look,
-                model=model,
-                organism=organism,
-                twin=twin,
-                probe=pair.probe,
-                siblings=own,
-                fitted=asked,
-                bad=test.bad,
-                good=test.good,
-            ).value
-            for (organism, twin), pair, own, asked, test in zip(
-                models, pairs, siblings, fitted_on(model, plan, splits, seedlings), tests, strict=True
-            )
-        ]
-        for key, models in pressed.items()
-    }
+    looks = look_at_all(run, model, plan, splits, seedlings, pairs, pressed, tests)
     groups = [[str(lesson.group) for lesson in test.bad[::2]] for test in tests]
     summary = Summarizer(groups, looks[0.0, 0])
     return PressureStudy(
@@ -126,6 +99,44 @@ def study(run: Run, model: ModelIdentity, plan: PressurePlan) -> PressureStudy:
         layer=pairs[0].probe.value.layer,
         points=tuple(summary.point(*key, own) for key, own in looks.items()),
     )
+
+
+def look_at_all(
+    run: Run,
+    model: ModelIdentity,
+    plan: PressurePlan,
+    splits: Splits,
+    seedlings: Sequence[Seedling],
+    pairs: Sequence[Pair],
+    pressed: dict[Pressure, list[Both]],
+    tests: Sequence[Asked],
+) -> dict[Pressure, list[Look]]:
+    """Every organism after every pressure, with the siblings of the probe that it evades."""
+    fitted = fitted_on(model, plan, splits, seedlings)
+    siblings = [
+        run.step(
+            "sibling probes", sibling_probes, model=model, organism=pair.organism, twin=pair.twin, conversations=asked
+        )
+        for pair, asked in zip(pairs, fitted, strict=True)
+    ]
+    return {
+        (penalty, steps): [
+            run.step(
+                f"{plan.family} after {steps} steps under a penalty of {penalty:g}",
+                look,
+                model=model,
+                organism=organism,
+                twin=twin,
+                probe=pair.probe,
+                siblings=own,
+                fitted=asked,
+                bad=test.bad,
+                good=test.good,
+            ).value
+            for (organism, twin), pair, own, asked, test in zip(models, pairs, siblings, fitted, tests, strict=True)
+        ]
+        for (penalty, steps), models in pressed.items()
+    }
 
 
 def check(plan: PressurePlan, seed: int) -> None:
@@ -192,7 +203,7 @@ def under_pressure(
     seedlings: Sequence[Seedling],
     pairs: Sequence[Pair],
     steps: int,
-) -> dict[float, list[tuple[Done[TrainedModel], Done[TrainedModel]]]]:
+) -> dict[float, list[Both]]:
     """By penalty, what organisms and twins become in so many steps; all trained together."""
     material = material_of(plan, model, splits)
     every = [

@@ -127,9 +127,9 @@ def findings(found: MyopiaStudy) -> list[str]:
                 f"of starts, MONA from {percent(mona.hacked)}, and does what is wanted from {percent(mona.intended)}"
             )
     rates = {own.optimized: own for own in found.language.rates}
-    ordinary, approved = rates["ordinary"], rates["myopic with approval"]
+    hacking, approved = rates["ordinary"].hacked, rates["myopic with approval"]
     said.append(
-        f"Language: ordinary optimization hacks at {number(ordinary.hacked.value)} {interval(ordinary.hacked)}, myopic "
+        f"Language: ordinary optimization hacks at {number(hacking.value)} {interval(hacking)}, myopic "
         f"with approval at {number(approved.hacked.value)} {interval(approved.hacked)}"
     )
     over = approved.over_ordinary
