@@ -142,7 +142,7 @@ def compared(
     """So many pairs of different worth, each of one prompt, the better first; but for a share `noise`, the worse. The
     first are the same whatever `count` is.
     """
-    pairs = []
+    pairs = list[tuple[Place, Place]]()
     while len(pairs) < count:
         prompt = rng.randrange(len(worth))
         one, other = (rng.randrange(worth.shape[1]) for _ in range(2))

@@ -294,8 +294,7 @@ def look(
         right=tuple(own == wanted for own, (_, wanted) in zip(says[1::2], would[1::2], strict=True)),
         margins=tuple(yes[::2].tolist()),
         readings={
-            name: tuple(tuple(own.read(seen).tolist()) for seen in states[own.layer])  # type: ignore[misc]  # two
-            for name, own in probes.items()
+            name: tuple(tuple(own.read(seen).tolist()) for seen in states[own.layer]) for name, own in probes.items()
         },
     )
 
