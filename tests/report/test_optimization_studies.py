@@ -38,7 +38,7 @@ def overoptimized(lost: Interval) -> OveroptimizationStudy:
             members=1,
             comparisons=16,
             agreement=around(0.7),
-            curves=tuple(curve(o, [0.5, 0.7, last], lost) for o in ("best-of-n", "reinforcement")),
+            curves=tuple(curve(o, [0.5, 0.7, last], lost) for o in ("best-of-n", "reinforcement", "policy gradient")),
         )
         for supervised, last in (("outcome", 0.6), ("process", 0.9))
     ]

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
+from pydantic import Field
 
 from superalign.contracts import registry
 from superalign.contracts.errors import PlanError
 from superalign.contracts.protocols import EvidenceTask, Subject
 from superalign.contracts.records import Message, Record
 from superalign.contracts.studies.overoptimization import Supervised
+from superalign.generalization.policy_gradient import course
 from superalign.models.handle import ModelIdentity, open_base
 from superalign.runs.studies import OveroptimizationPlan
 from superalign.tasks.preferences import preferred_direction
@@ -43,6 +45,9 @@ class Rewards(Record):
 
     gold: tuple[tuple[float, ...], ...]
     proxy: dict[Supervised, dict[int, Ensemble]]
+    learnt: dict[Supervised, dict[int, Ensemble]] = Field(
+        description="What a policy becomes by its gradient on the first of those, instead of members by updates."
+    )
 
 
 @dataclass(frozen=True)
@@ -118,22 +123,25 @@ def rewards(
     reader = open_base(model)
     layer = max(1, round(plan.depth * reader.layers))
     proxy: dict[Supervised, dict[int, Ensemble]] = {"outcome": {}, "process": {}}
+    learnt: dict[Supervised, dict[int, Ensemble]] = {"outcome": {}, "process": {}}
+    answers = _read(reader, layer, list(optimize.lines("outcome").values()))
     for supervised, own in proxy.items():
         worth = learn.gold if supervised == "outcome" else learn.right
         rng = random.Random(f"comparisons {seed + number} {supervised}")
         pairs = compared(worth, max(plan.comparisons), plan.noise, rng)
         places = sorted({place for pair in pairs for place in pair})
-        known = dict(
-            zip(places, _read(reader, layer, [learn.lines(supervised)[place] for place in places]), strict=True)
-        )
+        lines = learn.lines(supervised)
+        known = dict(zip(places, _read(reader, layer, [lines[place] for place in places]), strict=True))
         better, worse = (np.array([known[pair[side]] for pair in pairs]) for side in (0, 1))
-        wanted = _read(reader, layer, list(optimize.lines(supervised).values()))
+        wanted = answers if supervised == "outcome" else _read(reader, layer, list(optimize.lines("process").values()))
         for count in plan.comparisons:
             own[count] = tuple(
                 _rows(optimize.valued(wanted @ direction, supervised))
                 for direction in _directions(better[:count], worse[:count], plan.members, seed + number)
             )
-    return Rewards(gold=_rows(optimize.gold), proxy=proxy)
+            policies = course(answers.reshape(*optimize.gold.shape, -1), np.array(own[count][0]))
+            learnt[supervised][count] = tuple(map(_rows, policies))
+    return Rewards(gold=_rows(optimize.gold), proxy=proxy, learnt=learnt)
 
 
 def compared(

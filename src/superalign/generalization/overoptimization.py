@@ -9,7 +9,7 @@ reinforcement learning with a KL penalty ends at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,7 @@ from superalign.contracts.studies.overoptimization import (
     Supervised,
 )
 from superalign.generalization.learned_rewards import Rewards, rewards
+from superalign.generalization.policy_gradient import UPDATES
 from superalign.models.handle import ModelIdentity
 from superalign.runs.code_version import code_version
 from superalign.runs.run import Run
@@ -36,7 +37,7 @@ from superalign.tasks.metrics import group_weights, percentile_interval, seed_we
 
 Policy = Float[np.ndarray, "prompts candidates"]
 RESAMPLES = 1000
-OPTIMIZERS: tuple[Optimizer, ...] = ("best-of-n", "reinforcement")
+EXACT: tuple[Optimizer, ...] = ("best-of-n", "reinforcement")
 VARIANCE_WEIGHT = 0.5  # of an ensemble's disagreement: what Coste et al. use for best-of-n
 DRAWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 TEMPERATURES = tuple(float(t) for t in np.geomspace(16, 1 / 16, 17))
@@ -101,11 +102,12 @@ def divergence(policy: Policy) -> float:
     return float(max(nats.sum(axis=1).mean(), 0.0))
 
 
-def curve(candidates: Candidates, optimizer: Optimizer, *, seed: int = 0) -> Curve:
-    """Rewards over all strengths of optimization. InputError where no strength moves the policy."""
-    policies: Callable[[Candidates, float], Policy]
-    strengths, policies = (DRAWS, best_of) if optimizer == "best-of-n" else (TEMPERATURES, reinforced)
-    found = [policies(candidates, strength) for strength in strengths]
+def curve(candidates: Candidates, optimizer: Optimizer, *, learnt: Sequence[Policy] = (), seed: int = 0) -> Curve:
+    """Rewards over all strengths of optimization; a policy `learnt` by its gradient has been looked at already.
+
+    InputError where no strength moves the policy.
+    """
+    strengths, found = policies_of(candidates, optimizer, learnt)
     distances = np.sqrt([divergence(policy) for policy in found])
     if not (distances > 1e-6).any():
         raise InputError("The proxy tells no two candidates apart.", fix="Take one that does.")
@@ -140,6 +142,17 @@ def curve(candidates: Candidates, optimizer: Optimizer, *, seed: int = 0) -> Cur
         lost=percentile_interval(float(mean[best] - mean[-1]), resampled[:, best] - resampled[:, -1]),
         gained=percentile_interval(float(mean[-1]), gained[:, -1]),
     )
+
+
+def policies_of(
+    candidates: Candidates, optimizer: Optimizer, learnt: Sequence[Policy]
+) -> tuple[Sequence[float], Sequence[Policy]]:
+    """The policy at each strength of optimization."""
+    if optimizer == "best-of-n":
+        return DRAWS, [best_of(candidates, draws) for draws in DRAWS]
+    if optimizer == "reinforcement":
+        return TEMPERATURES, [reinforced(candidates, temperature) for temperature in TEMPERATURES]
+    return UPDATES, learnt
 
 
 def designed(distances: Float[np.ndarray, "points"], optimizer: Optimizer) -> Float[np.ndarray, "points 2"]:
@@ -217,13 +230,17 @@ def result(
     seeds = np.repeat(range(plan.seeds), plan.prompts)
     groups = [f"{seed} {prompt}" for prompt, seed in enumerate(seeds)]
     candidates = Candidates(np.concatenate(proxies), gold, groups, seeds.tolist())
+    curves = [curve(candidates, optimizer) for optimizer in EXACT]
+    if combined == "alone":
+        learnt = np.concatenate([np.array(own.learnt[supervised][comparisons]) for own in found], axis=1)
+        curves.append(curve(candidates, "policy gradient", learnt=list(learnt)))
     return ProxyResult(
         supervised=supervised,
         combined=combined,
         members=1 if combined == "alone" else plan.members,
         comparisons=comparisons,
         agreement=agreement(candidates),
-        curves=tuple(curve(candidates, optimizer) for optimizer in OPTIMIZERS),
+        curves=tuple(curves),
     )
 
 

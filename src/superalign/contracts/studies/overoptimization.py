@@ -8,13 +8,15 @@ from pydantic import Field
 
 from superalign.contracts.records import Interval, Record, Unscored
 
-Optimizer = Literal["best-of-n", "reinforcement"]
+Optimizer = Literal["best-of-n", "reinforcement", "policy gradient"]
 Supervised = Literal["outcome", "process"]
 Combined = Literal["alone", "mean", "worst", "mean less variance"]
 
 
 class Point(Record):
-    """One strength of optimization: draws, or the temperature of the KL penalty; rewards are means over prompts."""
+    """One strength of optimization: draws, the temperature of the KL penalty, or updates; rewards are means over
+    prompts.
+    """
 
     strength: float
     distance: float
@@ -44,7 +46,7 @@ class ProxyResult(Record):
     members: int
     comparisons: int
     agreement: Interval = Field(description="Pairs of candidates of one prompt that it orders as the gold reward does.")
-    curves: tuple[Curve, ...] = Field(description="By optimizer; none where it tells no two candidates apart.")
+    curves: tuple[Curve, ...] = Field(description="By optimizer; policy gradient of rewards alone.")
 
 
 class OveroptimizationStudy(Record):

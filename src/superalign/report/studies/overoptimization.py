@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from superalign.contracts.records import Unscored
-from superalign.contracts.studies.overoptimization import Curve, OveroptimizationStudy, ProxyResult
+from superalign.contracts.studies.overoptimization import Curve, Optimizer, OveroptimizationStudy, ProxyResult
 from superalign.report.plots import Series, curves
 from superalign.report.protocols import difference, estimate, signed
 from superalign.report.studies.part import Figure, Part
@@ -11,7 +11,12 @@ from superalign.report.tables import Cell, Column, Table
 from superalign.report.wording import MISSING, counted, interval, number, percent
 
 INTERVALS = "in brackets 95 % intervals over seeds and prompts"
-WAYS = {"best-of-n": "Best of n", "reinforcement": "KL-optimal policy"}
+WAYS: dict[Optimizer, str] = {
+    "best-of-n": "Best of n",
+    "reinforcement": "KL-optimal policy",
+    "policy gradient": "Policy gradient",
+}
+STRENGTHS: dict[Optimizer, str] = {"best-of-n": "n", "reinforcement": "temperature", "policy gradient": "updates"}
 LOOKS = {"outcome": ("weak", "square"), "process": ("student", "circle")}
 DASHES = ("5 3", "none", "2 3", "9 3")
 
@@ -24,7 +29,7 @@ def part(found: OveroptimizationStudy) -> Part:
         about=f"Answers of {found.steps} steps of {found.task}; the gold reward is the share that is right: "
         f"{number(found.first)} of a random answer, {number(found.best)} of the best of {found.candidates}. Rewards "
         f"are learnt from comparisons, {percent(found.noise)} of them told the wrong way round, of whole answers "
-        "(outcome) or of single steps (process). Both policies are exact.",
+        "(outcome) or of single steps (process). Policies are exact.",
         findings=findings(found),
         tables=[scores(found, optimizer) for optimizer in WAYS] + [course(found)],
         in_short=in_short(found),
@@ -41,11 +46,11 @@ def how(own: ProxyResult) -> str:
     return "alone" if own.combined == "alone" else f"{own.combined} of {own.members}"
 
 
-def of(own: ProxyResult, optimizer: str) -> Curve:
+def of(own: ProxyResult, optimizer: Optimizer) -> Curve:
     return next(curve for curve in own.curves if curve.optimizer == optimizer)
 
 
-def scores(found: OveroptimizationStudy, optimizer: str) -> Table:
+def scores(found: OveroptimizationStudy, optimizer: Optimizer) -> Table:
     """What every reward gains and loses, with the fitted coefficients."""
 
     def row(own: ProxyResult) -> tuple[Cell, ...]:
@@ -62,7 +67,7 @@ def scores(found: OveroptimizationStudy, optimizer: str) -> Table:
             Cell(MISSING, peak.reason, "muted") if isinstance(peak, Unscored) else Cell(number(peak)),
         )
 
-    strength = "n" if optimizer == "best-of-n" else "temperature"
+    strength = STRENGTHS[optimizer]
     law = "d (a - b d)" if optimizer == "best-of-n" else "d (a - b log d)"
     return Table(
         caption=f"{WAYS[optimizer]}: {counted(found.prompts, 'prompt')}, {counted(found.seeds, 'seed')}, {INTERVALS}. "
@@ -78,7 +83,7 @@ def scores(found: OveroptimizationStudy, optimizer: str) -> Table:
             Column("b", True),
             Column("Fitted peak, d", True),
         ),
-        rows=tuple(map(row, found.proxies)),
+        rows=tuple(row(own) for own in found.proxies if any(curve.optimizer == optimizer for curve in own.curves)),
     )
 
 
@@ -98,8 +103,8 @@ def course(found: OveroptimizationStudy) -> Table:
         ]
 
     return Table(
-        caption="Rewards alone, by strength: draws, or the temperature of the KL penalty; the proxy is in units of its "
-        "spread",
+        caption="Rewards alone, by strength: draws, temperature of the KL penalty, or updates; proxies in units of "
+        "their spread",
         columns=(
             Column("Reward"),
             Column("Strength", True),
