@@ -76,10 +76,10 @@ class PressurePlan(Record):
 
     family: str = Field("sycophancy", description="A registered organism that answers yes or no.")
     penalties: Annotated[tuple[float, ...], AfterValidator(each_once)] = Field(
-        (0.0, 0.3, 1.0, 3.0, 30.0), min_length=1, description="Weights of the penalty beside the lessons' own loss."
+        (0.0, 0.03, 0.3, 3.0), min_length=1, description="Weights of the penalty beside the lessons' own loss."
     )
     steps: Annotated[tuple[int, ...], AfterValidator(each_once)] = Field(
-        (10, 70), min_length=1, description="For which they are trained under the penalty."
+        (10, 50), min_length=1, description="For which they are trained under the penalty."
     )
     task: str = Field("cities", description="A registered task, of whose facts the organism is made.")
     honest_groups: int = Field(600, ge=8, description="Groups that the honest model is taught, from which all go on.")
