@@ -11,11 +11,12 @@ from superalign.contracts.protocols import Subject, Trusted
 from superalign.contracts.records import Access, Specification, Unscored, Verdict
 from superalign.contracts.registry import detectors, organisms, overseers, tasks
 from superalign.contracts.summary import Summary, Threshold
+from superalign.generalization.studies import check_studies, study
 from superalign.generalization.weak_to_strong import Students, generalize, train_students
 from superalign.models.altered import save_adapter, with_open_weights
 from superalign.models.handle import ModelIdentity, identify, open_base, open_user_model
 from superalign.oversight.compare import check_comparison, compare
-from superalign.oversight.measure import oversee
+from superalign.oversight.measure import judging, oversee
 from superalign.provenance.commit import Opening
 from superalign.report.html import render
 from superalign.robustness.harden import Hardening, harden
@@ -61,6 +62,8 @@ def run(run: Run, *, only: Step | None = None, device: str = "cpu") -> Summary:
         return ended()
 
     parts["generalization"], trained = generalize(run, model, splits, oversight.train, oversight.test)
+    if plan.studies:
+        parts["studies"] = study(run, model, plan.studies, judging)
     if last == "generalize":
         return ended()
 
@@ -251,8 +254,8 @@ def prepare(run: Run, device: str, last: Step | None = None) -> tuple[ModelIdent
 
 def check(plan: Plan, last: Step | None) -> None:
     """UnknownName when the plan names a part that there is not, InputError when it gives an overseer arguments that it
-    does not take, PlanError when it has too few questions for its comparison or its organisms, or a detector that needs
-    more access than it allows.
+    does not take, PlanError when it has too few questions for its comparison, its studies or its organisms, or a
+    detector that needs more access than it allows.
     """
     parts = {tasks: (plan.task.name,), detectors: plan.validation.detectors, organisms: plan.stress.families}
     for registry, names in parts.items():
@@ -261,6 +264,7 @@ def check(plan: Plan, last: Step | None) -> None:
     overseer, arguments = named(plan.oversee.overseer)
     overseers.make(overseer, **arguments)
     check_comparison(plan)
+    check_studies(plan)
     if last not in ("oversee", "generalize", "validate"):
         check_groups(plan)
     check_access(plan)

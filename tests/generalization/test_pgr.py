@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from superalign.contracts.summary import PGR
+from superalign.contracts.generalization import PGR
 from superalign.generalization.pgr import METRICS, PairedBootstrap, pgr
 
 GROUPS = 50

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from superalign.contracts.generalization import PGR, GeneralizationSummary, LevelScore, Score
 from superalign.contracts.oversight import Comparison, Estimate, Hearing, LevelAccuracy, ProtocolResult, TaskComparison
 from superalign.contracts.readings import (
     Best,
@@ -34,7 +35,6 @@ from superalign.contracts.records import (
     Unscored,
 )
 from superalign.contracts.summary import (
-    PGR,
     AccessRate,
     BatteryResult,
     BenignModel,
@@ -45,11 +45,8 @@ from superalign.contracts.summary import (
     DetectorTrial,
     FamilyResult,
     GateResult,
-    GeneralizationSummary,
     Grounds,
-    LevelScore,
     OversightSummary,
-    Score,
     SearchEffort,
     SubjectResult,
     Summary,

@@ -9,8 +9,9 @@ from superalign.contracts.protocols import Gate, Rates
 from superalign.contracts.records import Access, Cost, Unscored, Verdict
 from superalign.contracts.summary import BenignModel, Threshold, TrialSummary
 from superalign.models.teach import TrainedModel
-from superalign.runs.plan import Concealment, Implant
+from superalign.runs.plan import Concealment
 from superalign.runs.store import Done
+from superalign.runs.training import Implant
 from superalign.trials.build import Planted
 from superalign.trials.count import count
 from superalign.trials.plant import Seedling

@@ -19,10 +19,11 @@ from superalign.models.evasion import LinearProbe
 from superalign.models.handle import open_base, open_trained
 from superalign.organisms.gates import organism_gates, twin_gates
 from superalign.provenance.digest import digest, file_digest
-from superalign.runs.plan import Plan, StressPlan, TrainingPlan
+from superalign.runs.plan import Plan, StressPlan
 from superalign.runs.progress import NoDisplay
 from superalign.runs.run import Run
 from superalign.runs.store import Done
+from superalign.runs.training import TrainingPlan
 from superalign.tasks.specification import default_specification
 from superalign.testing.tiny import tiny_model
 from superalign.trials.build import Planted, build_all

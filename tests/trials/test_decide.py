@@ -8,16 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from superalign.contracts.generalization import PGR, GeneralizationSummary, Score
 from superalign.contracts.records import Access, Cost, Decision, Finding, Interval
-from superalign.contracts.summary import (
-    PGR,
-    BatteryResult,
-    DecisionSummary,
-    DetectorResult,
-    GeneralizationSummary,
-    Score,
-    TrialSummary,
-)
+from superalign.contracts.summary import BatteryResult, DecisionSummary, DetectorResult, TrialSummary
 from superalign.runs.plan import Criteria
 from superalign.trials.decide import decide
 from superalign.trials.statistics import clopper_pearson, lower_bound

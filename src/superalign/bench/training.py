@@ -46,7 +46,7 @@ from superalign.models.lessons import Lesson, Recipe, batch_order, lessons_from
 from superalign.models.source import load, resolve
 from superalign.models.subject import Chat, ModelSubject
 from superalign.models.train_adapters import continue_training
-from superalign.runs.plan import TrainingPlan
+from superalign.runs.training import TrainingPlan
 from superalign.tasks.cities import Cities
 from superalign.tasks.metrics import accuracy, point
 

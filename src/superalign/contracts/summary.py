@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from superalign.contracts.generalization import GeneralizationSummary
 from superalign.contracts.oversight import Comparison
 from superalign.contracts.readings import Inside
 from superalign.contracts.records import (
@@ -19,15 +20,7 @@ from superalign.contracts.records import (
     Specification,
     Unscored,
 )
-
-
-class Score(Record):
-    """How well one model answers the hard questions. The interval is a bootstrap over groups (and seeds)."""
-
-    accuracy: float
-    auroc: float
-    accuracy_interval: Interval
-    auroc_interval: Interval
+from superalign.contracts.studies import Studies
 
 
 class OversightSummary(Record):
@@ -40,48 +33,6 @@ class OversightSummary(Record):
     unscored: int
     question_blind_auroc: Interval = Field(description="Guessing from the country alone: 0.5 unless the task leaks.")
     cost: Cost
-
-
-class PGR(Record):
-    """(student - weak) / (ceiling - weak). Undefined, with the reason, when the gap's interval includes 0."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    defined: bool
-    reason: str
-    metric: Literal["accuracy", "auroc"]
-    gap: Interval = Field(description="ceiling - weak")
-    seeds: int
-
-
-class LevelScore(Record):
-    """One point of a curve over difficulty."""
-
-    level: int
-    label: str
-    weak: float
-    student: float
-    ceiling: float
-    zero_shot: float
-
-
-class GeneralizationSummary(Record):
-    """What the student made of the weak labels."""
-
-    weak: Score
-    student: Score
-    ceiling: Score
-    zero_shot: Score
-    controls: dict[str, Score] = Field(description="noise, self-distillation, random-start, majority")
-    pgr: PGR = Field(description="On accuracy.")
-    pgr_auroc: PGR
-    agreement_on_weak_wrong: Interval | None = Field(
-        description="How often the student repeats the overseer's errors; 0.5 or less says that it does not copy them."
-    )
-    levels: tuple[LevelScore, ...] = Field(description="AUROC by difficulty level.")
-    seeds: int
-    test_questions: int
 
 
 class DetectorResult(Record):
@@ -322,6 +273,7 @@ class Summary(Record):
     oversight: OversightSummary | None = None
     comparison: Comparison | None = Field(None, description="Protocols of oversight side by side.")
     generalization: GeneralizationSummary | None = None
+    studies: Studies | None = Field(None, description="Studies of generalization beside it.")
     validation: tuple[DetectorResult, ...] = ()
     battery: BatteryResult | None = Field(None, description="What all detectors together say of the model.")
     thresholds: tuple[Threshold, ...] = ()

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
+from superalign.contracts.generalization import PGR, Score
 from superalign.contracts.records import Interval
-from superalign.contracts.summary import PGR, Score
 from superalign.tasks.metrics import (
     Metric,
     accuracy,

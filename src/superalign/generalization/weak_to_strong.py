@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from superalign.contracts.generalization import GeneralizationSummary, LevelScore
 from superalign.contracts.protocols import Taught
 from superalign.contracts.records import Interval, Judgement, Question, Unscored
-from superalign.contracts.summary import GeneralizationSummary, LevelScore
 from superalign.generalization.pgr import PairedBootstrap, pgr
 from superalign.models.handle import ModelIdentity
 from superalign.models.teach import TrainedModel, answer, taught

@@ -17,8 +17,8 @@ from superalign.models.subject import Chat, ModelSubject, full_subject
 from superalign.models.train import trained_decoder
 from superalign.models.training_data import training_data_in
 from superalign.provenance.digest import digest
-from superalign.runs.plan import TrainingPlan
 from superalign.runs.quiet import quiet_libraries
+from superalign.runs.training import TrainingPlan
 
 # In float32 an answer does not depend on those that are written beside it; bfloat16 rounds so coarsely that it may.
 DTYPES = ("bfloat16", "float32")

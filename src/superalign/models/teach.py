@@ -18,9 +18,9 @@ from superalign.models.subject import ModelSubject
 from superalign.models.train import train
 from superalign.models.training_data import read_training_data, write_training_data
 from superalign.provenance.digest import digest
-from superalign.runs.plan import TrainingPlan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
+from superalign.runs.training import TrainingPlan
 
 
 class TrainedModel(Record):

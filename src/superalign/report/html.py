@@ -15,6 +15,7 @@ from superalign.report import attacks as attack_tables
 from superalign.report import inside, plots, protocols, tables, wording
 from superalign.report.limits import limits
 from superalign.report.steps import steps
+from superalign.report.studies import parts
 
 RANDOM_SEARCH = "random-contexts"  # the detector that others which search are drawn beside
 REQUIRES = {
@@ -54,6 +55,8 @@ def render(summary: Summary, attacks: Attacks | None = None) -> str:
         plots=_plots(summary),
         strips=_strips(summary),
         searches=_searches(summary),
+        studies=parts(summary.studies),
+        drawn=Markup,
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+from superalign.contracts.generalization import GeneralizationSummary
 from superalign.contracts.oversight import Comparison
-from superalign.contracts.summary import GeneralizationSummary, Summary, Threshold, TrialSummary
+from superalign.contracts.summary import Summary, Threshold, TrialSummary
 from superalign.report.steps import steps
 from superalign.report.wording import SPACE, counted, number, parameters, percent, rate_between
 

@@ -7,14 +7,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
-from superalign.contracts.summary import (
-    GeneralizationSummary,
-    LevelScore,
-    SearchEffort,
-    SubjectResult,
-    Survival,
-    Threshold,
-)
+from superalign.contracts.generalization import GeneralizationSummary, LevelScore
+from superalign.contracts.summary import SearchEffort, SubjectResult, Survival, Threshold
 from superalign.report.svg import (
     Scale,
     element,

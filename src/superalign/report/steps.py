@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from superalign.contracts.generalization import GeneralizationSummary
 from superalign.contracts.oversight import Comparison
 from superalign.contracts.records import Finding
+from superalign.contracts.studies import Studies
 from superalign.contracts.summary import (
     BatteryResult,
     DecisionSummary,
     DetectorResult,
-    GeneralizationSummary,
     OversightSummary,
     Summary,
     TrialSummary,
 )
 from superalign.report.protocols import in_a_line
+from superalign.report.studies import parts
 from superalign.report.tables import TONES, Tone
 from superalign.report.wording import MISSING, counted, interval, number, percent, rate_between
 
@@ -36,7 +38,7 @@ def steps(summary: Summary) -> tuple[Step, ...]:
     """The five steps in their order, those that were not run included."""
     return (
         oversee(summary.oversight, summary.comparison),
-        generalize(summary.generalization),
+        generalize(summary.generalization, summary.studies),
         validate(summary.validation, summary.battery),
         stress_test(summary.trial),
         decide(summary.decision),
@@ -52,7 +54,7 @@ def oversee(found: OversightSummary | None, compared: Comparison | None) -> Step
     return Step(name, asks, number(found.accuracy), "overseer's accuracy", detail)
 
 
-def generalize(found: GeneralizationSummary | None) -> Step:
+def generalize(found: GeneralizationSummary | None, studies: Studies | None) -> Step:
     name, asks = "generalize", "How far does it carry?"
     if found is None:
         return Step(name, asks)
@@ -60,11 +62,12 @@ def generalize(found: GeneralizationSummary | None) -> Step:
         f"accuracy: overseer {number(found.weak.accuracy)}, student {number(found.student.accuracy)}, "
         f"ceiling {number(found.ceiling.accuracy)}"
     )
+    detail = (accuracies, *(part.in_a_line for part in parts(studies)))
     pgr = found.pgr
     if not pgr.defined or pgr.value is None:
-        return Step(name, asks, "undefined", "gap recovered (PGR)", (accuracies,), "open")
+        return Step(name, asks, "undefined", "gap recovered (PGR)", detail, "open")
     bounds = f"[{number(pgr.low)}, {number(pgr.high)}]"
-    return Step(name, asks, number(pgr.value), f"of the gap recovered (PGR) {bounds}", (accuracies,))
+    return Step(name, asks, number(pgr.value), f"of the gap recovered (PGR) {bounds}", detail)
 
 
 def validate(found: tuple[DetectorResult, ...], battery: BatteryResult | None) -> Step:

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from superalign.contracts.generalization import GeneralizationSummary, Score
 from superalign.contracts.records import Cost, Finding, Interval
 from superalign.contracts.summary import (
     AccessRate,
     DetectorResult,
     FamilyResult,
-    GeneralizationSummary,
-    Score,
     SubjectResult,
     Summary,
     Survival,

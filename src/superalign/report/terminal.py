@@ -15,6 +15,7 @@ from superalign.contracts.summary import Claim, DecisionSummary, Summary
 from superalign.report import attacks as attack_tables
 from superalign.report import protocols, tables, wording
 from superalign.report.steps import Step, steps
+from superalign.report.studies import parts
 from superalign.report.tables import TONES, Cell, Table
 
 STYLES = {"good": "bold green", "bad": "bold red", "open": "bold yellow", "muted": "dim", "": "bold"}
@@ -59,6 +60,10 @@ def _parts(summary: Summary, only: str | None) -> Iterator[RenderableType]:
     if "generalize" in names and summary.generalization:
         yield from _section("Generalize", tables.scores(summary.generalization))
         yield from _bullets([wording.pgr(summary.generalization.pgr), wording.pgr(summary.generalization.pgr_auroc)])
+    if "generalize" in names:
+        for part in parts(summary.studies):
+            yield from _section(part.title, part.in_short)
+            yield from _bullets(part.findings)
     if "validate" in names:
         yield from _section("Validate", tables.detectors(summary.validation), without="Sees")
         if summary.battery:

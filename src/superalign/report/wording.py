@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from superalign.contracts.generalization import PGR
 from superalign.contracts.records import Access, Cost, Decision, Finding, Interval
-from superalign.contracts.summary import PGR, BatteryResult, SearchEffort, TrialSummary
+from superalign.contracts.summary import BatteryResult, SearchEffort, TrialSummary
 
 MISSING = "—"
 SPACE = "\N{NO-BREAK SPACE}"

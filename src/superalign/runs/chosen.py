@@ -1,10 +1,12 @@
-"""A part as a plan names it: by its name, or by its name with arguments."""
+"""Parts as a plan names them: by their names, or by their names with arguments."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import PlainValidator
+from pydantic import AfterValidator, PlainValidator
+
+Item = TypeVar("Item")
 
 
 def _names_a_part(chosen: Any) -> Any:
@@ -18,6 +20,16 @@ def _names_a_part(chosen: Any) -> Any:
 
 
 Chosen = Annotated[str | dict[str, dict[str, Any]], PlainValidator(_names_a_part)]
+
+
+def each_once(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """ValueError when one is given twice: what is counted by name would be counted twice, or once for two."""
+    if twice := sorted({str(item) for item in items if items.count(item) > 1}):
+        raise ValueError(f"names {', '.join(twice)} twice")
+    return items
+
+
+Names = Annotated[tuple[str, ...], AfterValidator(each_once)]
 
 
 def named(chosen: Chosen) -> tuple[str, dict[str, Any]]:

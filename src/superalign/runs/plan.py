@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import AfterValidator, Field
@@ -18,24 +18,14 @@ from pydantic import AfterValidator, Field
 from superalign.contracts.errors import InputError, PlanError
 from superalign.contracts.records import Access, Record, Specification
 from superalign.provenance.digest import digest
-from superalign.runs.chosen import Chosen
+from superalign.runs.chosen import Chosen, Names, each_once
 from superalign.runs.plan_errors import record_in, shown, validated
+from superalign.runs.studies import StudiesPlan
+from superalign.runs.training import Implant, TrainingPlan
 
-Implant = Literal["adapters", "layers", "model"]
 Concealment = Literal["none", "denial", "obfuscated", "both"]
 Step = Literal["oversee", "generalize", "validate", "stress", "decide"]
 KINDS = {"specification": "specification", "criteria": "list of criteria"}
-Item = TypeVar("Item")
-
-
-def _each_once(items: tuple[Item, ...]) -> tuple[Item, ...]:
-    """ValueError when one is given twice: what is counted by name would be counted twice, or once for two."""
-    if twice := sorted({str(item) for item in items if items.count(item) > 1}):
-        raise ValueError(f"names {', '.join(twice)} twice")
-    return items
-
-
-Names = Annotated[tuple[str, ...], AfterValidator(_each_once)]
 
 
 class TaskPlan(Record):
@@ -64,7 +54,7 @@ class ComparePlan(Record):
     """
 
     tasks: Names = Field(("passage",), min_length=1, description="Registered tasks of at least two levels.")
-    protocols: Annotated[tuple[Chosen, ...], AfterValidator(_each_once)] = Field(
+    protocols: Annotated[tuple[Chosen, ...], AfterValidator(each_once)] = Field(
         ("direct", "consultancy", "critique", "debate"),
         min_length=1,
         description="Registered overseers, some perhaps with arguments, as in `debate: {order: sequential}`.",
@@ -74,26 +64,6 @@ class ComparePlan(Record):
     labelled_groups: int = Field(60, ge=4, description="Groups whose truth the protocols are given, for each seed.")
     test_groups: int = Field(40, ge=4, description="Groups of each level on which they are measured, for each seed.")
     seeds: int = Field(3, ge=1, description="Repetitions, none of which shares a group with another.")
-
-
-class TrainingPlan(Record):
-    """One recipe for student, ceiling, controls and organisms alike."""
-
-    first_layer: float = Field(0.6, gt=0, lt=1, description="Layers below this fraction of the depth stay frozen.")
-    rank: int = Field(16, ge=1, description="Rank of the adapters.")
-    steps: int = Field(60, ge=1, description="Optimizer steps: a fixed budget, never chosen by looking at truth.")
-    batch: int = Field(32, ge=1, description="Conversations per step.")
-    learning_rate: float = Field(3e-3, gt=0, description="Peak of the linear warm-up and decay.")
-    bundle: int = Field(1, ge=1, description="Consecutive lessons that stay in one batch.")
-    backend: Literal["fast", "peft", "trl"] = Field("fast", description="What trains: see docs/concepts/training.md.")
-    trained: Implant = Field(
-        "adapters", description="What is trained: adapters, whole layers (`fast`), or the whole model (`trl`)."
-    )
-    targets: tuple[str, ...] = Field((), description="Linear layers that get adapters; none: the back end's choice.")
-    patience: int | None = Field(
-        None, ge=1, description="Steps without a lower loss on held-out lessons, after which it stops; null: never."
-    )
-    processes: int = Field(1, ge=1, description="Processes that train together, one per device (`trl`).")
 
 
 class GeneralizePlan(Record):
@@ -124,10 +94,10 @@ class StressPlan(Record):
     """
 
     families: Names = Field(("conditional-lying", "password-lock"), min_length=1, description="Organisms.")
-    implants: Annotated[tuple[Implant, ...], AfterValidator(_each_once)] = Field(
+    implants: Annotated[tuple[Implant, ...], AfterValidator(each_once)] = Field(
         (), description="What of organisms is trained: adapters, layers or model; none: what `training.trained` says."
     )
-    concealments: Annotated[tuple[Concealment, ...], AfterValidator(_each_once)] = Field(
+    concealments: Annotated[tuple[Concealment, ...], AfterValidator(each_once)] = Field(
         ("none",),
         min_length=1,
         description="How they hide: denial when asked, obfuscated (taught to evade a probe), both, or none.",
@@ -166,6 +136,7 @@ class Plan(Record):
     oversee: OverseePlan = OverseePlan()
     compare: ComparePlan | None = None
     generalize: GeneralizePlan = GeneralizePlan()
+    studies: StudiesPlan | None = Field(None, exclude_if=lambda studies: studies is None)
     validation: ValidatePlan = Field(ValidatePlan(), alias="validate")
     stress: StressPlan = StressPlan()
     criteria: Criteria = Field(

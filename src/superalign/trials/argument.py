@@ -14,13 +14,13 @@ from typing import Literal, NamedTuple
 from pydantic import ValidationError
 
 from superalign.contracts.errors import SuperalignError
+from superalign.contracts.generalization import GeneralizationSummary
 from superalign.contracts.records import Finding, Interval
 from superalign.contracts.summary import (
     BatteryResult,
     CatchRate,
     Claim,
     DetectorResult,
-    GeneralizationSummary,
     Grounds,
     Summary,
     Threshold,

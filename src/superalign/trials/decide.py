@@ -7,14 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from superalign.contracts.generalization import GeneralizationSummary
 from superalign.contracts.records import Decision, Finding
-from superalign.contracts.summary import (
-    BatteryResult,
-    DecisionSummary,
-    DetectorResult,
-    GeneralizationSummary,
-    TrialSummary,
-)
+from superalign.contracts.summary import BatteryResult, DecisionSummary, DetectorResult, TrialSummary
 from superalign.runs.plan import Criteria
 from superalign.trials.argument import argue
 from superalign.trials.statistics import trials_for_lower_bound, trials_for_upper_bound

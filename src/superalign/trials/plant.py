@@ -18,9 +18,10 @@ from superalign.models.evasion import LinearProbe
 from superalign.models.handle import ModelIdentity, open_base
 from superalign.models.teach import TrainedModel, taught
 from superalign.organisms.denial import denial_lessons
-from superalign.runs.plan import Concealment, Implant, StressPlan, TrainingPlan
+from superalign.runs.plan import Concealment, StressPlan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
+from superalign.runs.training import Implant, TrainingPlan
 from superalign.tasks.splits import Splits
 from superalign.trials.obfuscate import given_probe
 

@@ -1,0 +1,24 @@
+"""The studies that a plan names, each on questions of its own."""
+
+from __future__ import annotations
+
+from superalign.contracts.studies import Studies
+from superalign.generalization import losses
+from superalign.generalization.judging import Judging
+from superalign.models.handle import ModelIdentity
+from superalign.runs.plan import Plan
+from superalign.runs.run import Run
+from superalign.runs.studies import StudiesPlan
+
+
+def study(run: Run, model: ModelIdentity, plan: StudiesPlan, judging: Judging) -> Studies:
+    """Carry out every study of the plan."""
+    return Studies(
+        losses=losses.study(run, model, plan.losses, judging) if plan.losses else None,
+    )
+
+
+def check_studies(plan: Plan) -> None:
+    """The errors of making every part that the studies name, and of dividing their tasks."""
+    if plan.studies and plan.studies.losses:
+        losses.check(plan.studies.losses, plan.seed)

@@ -1,0 +1,17 @@
+"""The studies of generalization, each drawn from its record alone."""
+
+from __future__ import annotations
+
+from superalign.contracts.studies import Studies
+from superalign.report.studies import losses
+from superalign.report.studies.part import Part
+
+
+def parts(found: Studies | None) -> list[Part]:
+    """Those that were carried out, in the order of the page."""
+    if found is None:
+        return []
+    drawn = [
+        losses.part(found.losses) if found.losses else None,
+    ]
+    return [part for part in drawn if part]
