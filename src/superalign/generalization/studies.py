@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from superalign.contracts.studies import Studies
-from superalign.generalization import losses
+from superalign.generalization import chain, easy_to_hard, losses
 from superalign.generalization.judging import Judging
 from superalign.models.handle import ModelIdentity
 from superalign.runs.plan import Plan
@@ -15,6 +15,8 @@ def study(run: Run, model: ModelIdentity, plan: StudiesPlan, judging: Judging) -
     """Carry out every study of the plan."""
     return Studies(
         losses=losses.study(run, model, plan.losses, judging) if plan.losses else None,
+        easy_to_hard=easy_to_hard.study(run, model, plan.easy_to_hard) if plan.easy_to_hard else None,
+        chain=chain.study(run, model, plan.chain) if plan.chain else None,
     )
 
 
@@ -22,3 +24,7 @@ def check_studies(plan: Plan) -> None:
     """The errors of making every part that the studies name, and of dividing their tasks."""
     if plan.studies and plan.studies.losses:
         losses.check(plan.studies.losses, plan.seed)
+    if plan.studies and plan.studies.easy_to_hard:
+        easy_to_hard.check(plan.studies.easy_to_hard, plan.seed)
+    if plan.studies and plan.studies.chain:
+        chain.check(plan.studies.chain, plan.seed)
