@@ -52,7 +52,9 @@ class Material:
 
 
 class Answers(NamedTuple):
-    """What one generation of an arm says: margins, a row for each seed. Labels by the generation that learns from them."""
+    """What one generation of an arm says, a row of margins for each seed: to those that learn from it, by their number,
+    to the gate, and to the test.
+    """
 
     handed_on: dict[int, Margins]
     held_back: Margins

@@ -1,4 +1,4 @@
-"""The gold audit of a bootstrap chain: how right each generation is, whose errors it repeats, what the gate is worth."""
+"""The gold audit of a bootstrap chain: how right each generation is, whose errors it repeats, what its gate does."""
 
 from __future__ import annotations
 

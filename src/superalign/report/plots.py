@@ -103,9 +103,9 @@ def curves(
     vertical = scale_over([*everything, CHANCE], bottom, top)
     vertical = Scale(max(vertical.low, 0.0), min(vertical.high, 1.005), bottom, top)
     horizontal = Scale(-0.35, len(columns) - 0.65, left, right)
-    parts = [text(measure, 4, 12, class_="tick"), *_horizontal_grid(vertical, left, right)]
+    parts = [text(measure, 4, 12, class_="tick"), *horizontal_grid(vertical, left, right)]
     parts.append(line(left, vertical(CHANCE), right, vertical(CHANCE), class_="chance"))
-    parts += [*_column_labels(columns, horizontal, bottom), text(axis, right + 13, bottom + 18, class_="tick")]
+    parts += [*column_labels(columns, horizontal, bottom), text(axis, right + 13, bottom + 18, class_="tick")]
     outline = [(x, low) for x, (low, _) in enumerate(band)] + [(x, high) for x, (_, high) in enumerate(band)][::-1]
     if outline:
         corners = " ".join(f"{horizontal(x):.2f},{vertical(y):.2f}" for x, y in outline)
@@ -122,11 +122,11 @@ def curves(
         ]
     ends = [(series.name, horizontal(len(columns) - 1), vertical(values[-1])) for series, values in shown]
     ends.append(("chance", right - 6, vertical(CHANCE)))
-    parts += _end_labels(ends, right, top, bottom - 8)
+    parts += end_labels(ends, right, top, bottom - 8)
     return figure(key, WIDTH, height, title, description, *parts)
 
 
-def _horizontal_grid(vertical: Scale, left: float, right: float) -> list[str]:
+def horizontal_grid(vertical: Scale, left: float, right: float) -> list[str]:
     ticks = vertical.ticks()
     parts = []
     for tick in ticks:
@@ -135,7 +135,7 @@ def _horizontal_grid(vertical: Scale, left: float, right: float) -> list[str]:
     return parts
 
 
-def _column_labels(columns: Sequence[str], horizontal: Scale, bottom: float) -> list[str]:
+def column_labels(columns: Sequence[str], horizontal: Scale, bottom: float) -> list[str]:
     """The columns' names, in as many lines as they need; where they are too many, only some."""
     slot = horizontal(1) - horizontal(0)
     every = ceil(26 / slot)
@@ -146,7 +146,7 @@ def _column_labels(columns: Sequence[str], horizontal: Scale, bottom: float) -> 
     ]
 
 
-def _end_labels(ends: Sequence[tuple[str, float, float]], right: float, top: float, bottom: float) -> list[str]:
+def end_labels(ends: Sequence[tuple[str, float, float]], right: float, top: float, bottom: float) -> list[str]:
     """Names at the ends of lines, moved apart, each with a thread to its line."""
     heights = spread_out([y for _, _, y in ends], 15, top, bottom)
     parts = []
@@ -317,7 +317,7 @@ def searches(found: SearchEffort, baseline: SearchEffort | None, key: str) -> st
     left, right, top, bottom = 40.0, WIDTH - 13 - names, 26.0, 206.0
     last = max(at for _, curve in curves for at in (*curve.passes, *curve.gave_up))
     horizontal, vertical = Scale(0, last, left, right), Scale(0, 1.05, bottom, top)
-    parts = [text("without a find", 4, 12, class_="tick"), *_horizontal_grid(vertical, left, right)]
+    parts = [text("without a find", 4, 12, class_="tick"), *horizontal_grid(vertical, left, right)]
     for tick in horizontal.ticks(3):
         parts.append(text(f"{tick:,.0f}", horizontal(tick), bottom + 18, "middle", class_="tick"))
     parts.append(text("forward passes", right, bottom + 36, "end", class_="tick"))
@@ -331,7 +331,7 @@ def searches(found: SearchEffort, baseline: SearchEffort | None, key: str) -> st
         parts.append(element("path", d=f"M{path}", class_="mark curve", fill="none", **stroke))
         parts += _ends_of_searches(series, curve, horizontal, vertical)
     ends = [(series.name, right - 6, vertical((1.0, *curve.share)[-1])) for series, curve in curves]
-    parts += _end_labels(ends, right, top, bottom - 8)
+    parts += end_labels(ends, right, top, bottom - 8)
     described = "; ".join(
         f"{series.name}: {curve.searches - curve.censored} of {curve.searches} found" for series, curve in curves
     )
