@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from superalign.contracts.records import Interval, Unscored
+from superalign.contracts.studies.chain import ArmName
 from superalign.generalization.chain_audit import (
     Audit,
     planted_left,
@@ -42,11 +44,14 @@ def wrong(rate: float, seed: int = 0) -> np.ndarray:
 
 def audit(**changed: Any) -> Audit:
     clean = [SIGNS] * 3
-    test = {arm: clean for arm in ("chain", "direct", "weakest")} | {
+    test: dict[ArmName, Sequence[np.ndarray]] = {
+        "chain": clean,
+        "direct": clean,
+        "weakest": clean,
         "systematic": [denying(1), denying(1), denying(1)],
         "random": [wrong(0.2), SIGNS, SIGNS],
     }
-    held_back = {arm: [SIGNS[:, :20]] * 3 for arm in test}
+    held_back: dict[ArmName, Sequence[np.ndarray]] = {arm: [SIGNS[:, :20]] * 3 for arm in test}
     test |= changed.pop("test", {})
     held_back |= changed.pop("held_back", {})
     return Audit(TRUTH, NAMES, TRUTH[:20], NAMES[:20], OF_KIND, test, held_back, {"systematic": 0.25, "random": 0.2})
@@ -103,7 +108,8 @@ def test_the_interval_of_what_is_left_holds_the_truth() -> None:
         clean = np.where(wrong_as_well, -signs, signs)
         own_share = rng.normal(0.4, 0.05, size=(seeds, 1))
         student = np.where(truth & (rng.random(signs.shape) < own_share), -1.0, clean)
-        test = {"chain": [clean, clean], "systematic": [np.where(truth, -1.0, clean), student]}
+        misled = [np.where(truth, -1.0, clean), student]
+        test: dict[ArmName, Sequence[np.ndarray]] = {"chain": [clean, clean], "systematic": misled}
         made = Audit(truth, names, truth, names, np.ones_like(truth), test, {}, {"systematic": 0.5})
         resampled = PairedBootstrap(truth, names, resamples=200, seed=trial)
         left = planted_left("systematic", made, resampled).left[-1]

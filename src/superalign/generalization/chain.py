@@ -131,7 +131,7 @@ def carried_on(run: Run, model: ModelIdentity, plan: ChainPlan, material: Materi
             for arm, own in arms.items()
             if number > 1 or arm != "direct"
         }
-        weakest = {"weakest": labels.pop("weakest")}
+        weakest: dict[ArmName, Margins] = {"weakest": labels.pop("weakest")}
         models = dict(trained(run, model, plan, number, number, questions, labels))
         models |= trained(run, model, plan, number, 0, questions, weakest)
         said = asked(run, model, plan, material, number, models)

@@ -198,11 +198,11 @@ def generating(
         kind: choice_lessons([pairs[group] for group in dict.fromkeys(by_group(own))], questions.key)
         for kind, own in questions.taught.items()
     }
-    made: dict[Material | None, list[Done[TrainedModel]] | list[None]] = {None: [None]}
-    made |= trained(run, "generators", material, model, plan)
+    made: list[tuple[Material | None, Sequence[Done[TrainedModel] | None]]] = [(None, [None])]
+    made += trained(run, "generators", material, model, plan).items()
     conversations = tuple(own.asked for own in tested)
     found: dict[Material | None, Answers] = {}
-    for kind, models in made.items():
+    for kind, models in made:
         rows = []
         for number, own in enumerate(models, start=1):
             name = f"{said(kind)} {number}" if kind else "zero-shot"
