@@ -12,6 +12,7 @@ from superalign.contracts.protocols import Taught
 from superalign.contracts.records import Conversation, Question, Record, Unscored
 from superalign.models.evasion import Evaded, LinearProbe
 from superalign.models.handle import ModelIdentity, open_base, open_trained, recipe
+from superalign.models.label_loss import LabelLoss
 from superalign.models.lessons import Pupil, lessons_from
 from superalign.models.random_body import with_random_body
 from superalign.models.subject import ModelSubject
@@ -71,10 +72,12 @@ def teach(
     starts: tuple[Done[TrainedModel], ...] = (),
     evades: tuple[Done[LinearProbe], ...] = (),
     like: tuple[Done[TrainedModel], ...] = (),
+    label_losses: tuple[LabelLoss | None, ...] = (),
     random_body: bool = False,
 ) -> TrainedModels:
     """Train `model` as the plan says to give the answers of each set of lessons, from scratch or on from `starts`;
-    each, if it `evades` a probe, to be read by it as the benign model is that it is to look `like`.
+    each, if it `evades` a probe, to be read by it as the benign model is that it is to look `like`; with
+    `label_losses`, by other losses than cross-entropy.
 
     With `random_body` the pretrained weights below what is trained are replaced by random ones, drawn by the first
     seed: the control for what pretraining brings.
@@ -86,9 +89,9 @@ def teach(
         every = zip(evades, like, lessons, strict=True)
         evaded = [to_evade(base, probe.value, benign.folder, own) for probe, benign, own in every]
     pupils = [
-        Pupil(lessons_from(base.chat, own), seed, folder / str(number), start, from_probe)
-        for number, (own, seed, start, from_probe) in enumerate(
-            zip(lessons, seeds, before, evaded, strict=True), start=1
+        Pupil(lessons_from(base.chat, own), seed, folder / str(number), start, from_probe, loss)
+        for number, (own, seed, start, from_probe, loss) in enumerate(
+            zip(lessons, seeds, before, evaded, label_losses or [None] * len(lessons), strict=True), start=1
         )
     ]
     base_digest = digest({"random body": seeds[0], "of": model.digest}) if random_body else model.digest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
@@ -11,7 +11,17 @@ from superalign.contracts.records import Record
 from superalign.runs.chosen import Chosen, Names, each_once
 from superalign.runs.training import TrainingPlan
 
-LossName = Literal["xent"]
+LossName = Literal[
+    "xent",
+    "soft",
+    "confidence",
+    "product",
+    "bootstrap-soft",
+    "bootstrap-hard",
+    "filtered",
+    "confident-learning",
+    "early-stop",
+]
 
 
 class LossesPlan(Record):
@@ -20,7 +30,7 @@ class LossesPlan(Record):
     tasks: Names = Field(("cities",), min_length=1, description="Registered tasks of at least three levels.")
     overseer: Chosen = Field("few-labels", description="Whose labels the students learn from.")
     losses: Annotated[tuple[LossName, ...], AfterValidator(each_once)] = Field(
-        ("xent",), min_length=1, description="Training losses; see docs/concepts/losses.md."
+        get_args(LossName), min_length=1, description="Ways to learn from weak labels; see docs/concepts/losses.md."
     )
     overseer_groups: int = Field(50, ge=4, description="Easy groups whose labels the overseer is given.")
     train_groups: int = Field(600, ge=8, description="Groups that students and ceilings are trained on.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from superalign.contracts.generalization import PGR
 from superalign.contracts.records import Interval
-from superalign.contracts.studies.losses import LossResult, LossStudy, TaskLosses
+from superalign.contracts.studies.losses import LossResult, LossStudy, Reference, TaskLosses
 from superalign.report.protocols import difference, estimate, signed
 from superalign.report.studies.part import Part
 from superalign.report.tables import Cell, Column, Table
@@ -28,17 +28,29 @@ def part(found: LossStudy) -> Part:
 
 
 def scores(found: TaskLosses) -> Table:
-    """Each loss beside overseer and ceiling."""
+    """Each loss, and what no loss plays a part in."""
+    most = max(own.lessons for own in found.losses)
 
     def row(own: LossResult) -> tuple[Cell, ...]:
         return (
-            Cell(own.loss),
+            Cell(own.loss, f"{own.lessons:,} labels" if own.lessons != most else ""),
             Cell(number(own.score.accuracy), interval(own.score.accuracy_interval)),
             difference(own.over_xent),
             Cell(number(own.score.auroc), interval(own.score.auroc_interval)),
             recovered(own.pgr),
             recovered(own.pgr_auroc),
             estimate(own.agreement_on_weak_wrong),
+            estimate(own.calibration_error),
+        )
+
+    def beside(own: Reference) -> tuple[Cell, ...]:
+        empty = Cell("")
+        return (
+            Cell(own.name),
+            Cell(number(own.score.accuracy), interval(own.score.accuracy_interval)),
+            empty,
+            Cell(number(own.score.auroc), interval(own.score.auroc_interval)),
+            *[empty] * 3,
             estimate(own.calibration_error),
         )
 
@@ -55,7 +67,7 @@ def scores(found: TaskLosses) -> Table:
             Column("Copied errors", True),
             Column("Calibration error", True),
         ),
-        rows=tuple(map(row, found.losses)),
+        rows=(*map(row, found.losses), *map(beside, found.references)),
     )
 
 
