@@ -16,11 +16,12 @@ from superalign.generalization.easy_to_hard import (
     Asked,
     Material,
     check,
+    choices_of_test,
     choosing,
     divided,
+    leaning,
     measured,
     paired,
-    worth,
 )
 from superalign.runs.studies import EasyToHardPlan
 from superalign.tasks.choices import Choice, choice_lessons, choices
@@ -60,13 +61,13 @@ def test_what_the_task_has_not_is_refused(changed: dict[str, Any], says: str) ->
 def right_ones(share: float, seeds: int = 3, levels: int = 3) -> np.ndarray:
     """Margins that are right on the first so many things of each level."""
     row = np.where(np.arange(THINGS) < round(share * THINGS), 1.0, -1.0)
-    return np.tile(row, (seeds, levels))
+    return np.tile(row, (seeds, levels)) * np.where(asked(levels).truth, 1, -1)
 
 
 def asked(levels: int = 3) -> Asked:
     size = levels * THINGS
     level = tuple(place // THINGS for place in range(size))
-    return Asked("evaluator", np.ones(size, dtype=bool), tuple(map(str, range(size))), level)
+    return Asked("evaluator", np.arange(size) % 2 == 0, tuple(map(str, range(size))), level)
 
 
 def answers(easy: float, hard: float, zero: float = 0.5) -> dict[Material | None, np.ndarray]:
@@ -113,14 +114,30 @@ def pair() -> tuple[Choice, dict[str, bool]]:
     return found, {"c/Italy": True, "c/Peru": False}
 
 
-def test_a_generator_is_right_where_it_names_the_right_one_and_half_right_where_neither() -> None:
+def test_a_generator_takes_the_one_that_it_names_and_neither_is_half_right() -> None:
+    own, _ = pair()
+    first, second = own.answers
+    said = (first, f"It is in {second}.", "Rome", f"{first} or {second}")
+    assert [leaning(text, own) for text in said] == [1, -1, 0, 0]
+    assert leaning(first, own.turned) == -1
+    assert leaning(Unscored(reason="no answer"), own) == 0
+
+
+def test_generators_are_taught_the_right_one_in_both_orders() -> None:
     own, truth = pair()
-    key = AnswerKey(truth=truth)
-    assert [worth(text, own, key) for text in ("Italy", "It is in Peru.", "Rome", "Italy or Peru")] == [1, -1, 0, 0]
-    assert worth(Unscored(reason="no answer"), own, key) == 0
-    lessons = choice_lessons([own], key)
+    lessons = choice_lessons([own], AnswerKey(truth=truth))
     assert [lesson.answer for lesson in lessons] == ["Italy", "Italy"]
-    assert len({lesson.conversation for lesson in lessons}) == 2  # both orders
+    assert len({lesson.conversation for lesson in lessons}) == 2
+
+
+def test_the_first_of_two_answers_is_the_right_one_as_often_as_not() -> None:
+    found = divided(PLAN, seed=0)
+    pairs = paired(found)
+    assert not isinstance(pairs, Unscored)
+    tested, asked = choices_of_test(found, pairs, "generator")
+    assert asked.truth.tolist() == [True, False] * (len(tested) // 2)
+    assert asked.truth.tolist() == [found.key.truth[own.questions[0].id] for own in tested]
+    assert Counter(asked.levels) == dict.fromkeys(range(5), PLAN.test_groups)
 
 
 def test_the_choosing_evaluator_takes_what_it_says_yes_to_more() -> None:
@@ -129,14 +146,14 @@ def test_the_choosing_evaluator_takes_what_it_says_yes_to_more() -> None:
     pairs = paired(found)
     assert not isinstance(pairs, Unscored)
     truth = found.key.of(found.test)
-    leaning = np.where(truth, 3.0, 1.0)[None]
+    margins = np.where(truth, 3.0, 1.0)[None]
     kinds: list[Material | None] = [None, *found.taught]
-    role = choosing(dict.fromkeys(kinds, leaning), found, pairs, PLAN, seed=0)
+    role = choosing(dict.fromkeys(kinds, margins), found, pairs, PLAN, seed=0)
     assert {own.value for kind in role.up_to for own in kind.accuracy} == {1.0}
     assert role.answers == len(kinds) * len(truth) / 2
     evaluator = measured(
         Asked("evaluator", truth, tuple(by_group(found.test)), tuple(q.level for q in found.test)),
-        dict.fromkeys(kinds, leaning),
+        dict.fromkeys(kinds, margins),
         PLAN,
         seed=0,
     )

@@ -163,11 +163,15 @@ def paired(questions: Levels) -> dict[str, Choice] | Unscored:
     return missing[0] if missing else {name: own for name, own in found.items() if isinstance(own, Choice)}
 
 
-def tested_choices(questions: Levels, pairs: dict[str, Choice], role: Role) -> tuple[list[Choice], Asked]:
-    """The choices of the test, once each. To name the right one is always right."""
-    asked = [pairs[group] for group in dict.fromkeys(by_group(questions.test))]
-    about = [own.questions[0] for own in asked]
-    return asked, Asked(role, np.ones(len(asked), dtype=bool), *grouped(about))
+def choices_of_test(questions: Levels, pairs: dict[str, Choice], role: Role) -> tuple[list[Choice], Asked]:
+    """The choices of the test: is it the first of the two? It is in every other one."""
+    asked = []
+    for place, group in enumerate(dict.fromkeys(by_group(questions.test))):
+        own = pairs[group]
+        first_is_right = questions.key.truth[own.questions[0].id]
+        asked.append(own if first_is_right == (place % 2 == 0) else own.turned)
+    firsts = [own.questions[0] for own in asked]
+    return asked, Asked(role, questions.key.of(firsts), *grouped(firsts))
 
 
 def choosing(
@@ -178,22 +182,18 @@ def choosing(
     seed: int,
 ) -> RoleLevels:
     """The evaluators' choice between the answers that generators choose from: the one that it says yes to more."""
-    tested, asked = tested_choices(questions, pairs, "choosing evaluator")
+    tested, asked = choices_of_test(questions, pairs, "choosing evaluator")
     place = {question.id: at for at, question in enumerate(questions.test)}
-    right, wrong = [], []
-    for own in tested:
-        first, second = sorted(own.questions, key=lambda question: not questions.key.truth[question.id])
-        right.append(place[first.id])
-        wrong.append(place[second.id])
-    ahead = {kind: margins[:, right] - margins[:, wrong] for kind, margins in evaluated.items()}
+    first, second = ([place[own.questions[side].id] for own in tested] for side in (0, 1))
+    ahead = {kind: margins[:, first] - margins[:, second] for kind, margins in evaluated.items()}
     return measured(asked, ahead, plan, seed)
 
 
 def generating(
     run: Run, model: ModelIdentity, plan: EasyToHardPlan, questions: Levels, pairs: dict[str, Choice]
 ) -> RoleLevels:
-    """Generators of every kind: 1 for the right answer, -1 for the wrong one, 0 for neither."""
-    tested, asked = tested_choices(questions, pairs, "generator")
+    """What generators of every kind name."""
+    tested, asked = choices_of_test(questions, pairs, "generator")
     material = {
         kind: choice_lessons([pairs[group] for group in dict.fromkeys(by_group(own))], questions.key)
         for kind, own in questions.taught.items()
@@ -214,15 +214,15 @@ def generating(
                 max_tokens=MAX_TOKENS,
                 trained=own,
             )
-            rows.append([worth(text, pair, questions.key) for text, pair in zip(done.value.said, tested, strict=True)])
+            rows.append([leaning(text, pair) for text, pair in zip(done.value.said, tested, strict=True)])
         found[kind] = np.array(rows)
     return measured(asked, found, plan, run.plan.seed)
 
 
-def worth(text: str | Unscored, pair: Choice, key: AnswerKey) -> float:
-    """Half right, 0, where not one of both is named: as much as a guess is worth."""
+def leaning(text: str | Unscored, pair: Choice) -> float:
+    """1 for the first of the two, -1 for the second, 0 where not one of both is named: half right, as a guess is."""
     chosen = named(text, pair)
-    return 0.0 if isinstance(chosen, Unscored) else 1.0 if key.truth[chosen.id] else -1.0
+    return 0.0 if isinstance(chosen, Unscored) else 1.0 if chosen == pair.questions[0] else -1.0
 
 
 def measured(
