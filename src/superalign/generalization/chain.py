@@ -1,7 +1,7 @@
 """A bootstrap chain: the first overseer labels for the second generation, that one for the third, and so on.
 
 Christiano, Shlegeris and Amodei 2018 (arXiv 1810.08575) and Leike et al. 2018 (arXiv 1811.07871) have each generation
-help to oversee the next; Burns et al. 2023 (arXiv 2312.09390), section 4.1, train such chains of models of growing
+help to oversee the next; Burns et al. 2023 (arXiv 2312.09390), section 4.3.1, train such chains of models of growing
 size. Here all generations are trained from one base, and later ones reach deeper into it. Beside the chain: the first
 overseer directly over every generation, the weakest model over itself, and chains with errors planted in the first
 labels, which they may pass on or recover from.
