@@ -12,7 +12,7 @@ from superalign.report.protocols import difference, estimate, signed
 from superalign.report.studies.course import course
 from superalign.report.studies.part import Figure, Part
 from superalign.report.tables import Cell, Column, Table
-from superalign.report.wording import MINUS, counted, interval, number, percent
+from superalign.report.wording import MINUS, MISSING, counted, interval, number, percent
 
 ARMS: dict[ArmName, Series] = {
     "chain": Series("chain", STUDENT.colour, STUDENT.shape, width=3.0),
@@ -37,7 +37,7 @@ def part(found: BootstrapChain) -> Part:
         about=about(found),
         findings=list(findings(found)),
         tables=[planted(found), audit(found), gates(found)],
-        in_short=planted(found),
+        in_short=in_short(found),
         in_a_line=in_a_line(found),
         figures=[
             what_is_left(found),
@@ -72,7 +72,7 @@ def planted(found: BootstrapChain) -> Table:
 
     def row(own: PlantedError) -> tuple[Cell, ...]:
         note = f"{percent(own.wrong)} of the labels"
-        return (Cell(PLANTED[own.how].name, note), *map(estimate, own.left[1:]), difference(own.change))
+        return (Cell(PLANTED[own.how].name, note), *map(estimate, own.left[1:]), changed(own))
 
     return Table(
         caption="What is left of an error planted in the first overseer's labels, 1 being all of it; "
@@ -83,6 +83,35 @@ def planted(found: BootstrapChain) -> Table:
             Column("Change", True),
         ),
         rows=tuple(map(row, found.planted)),
+    )
+
+
+def changed(own: PlantedError) -> Cell:
+    """From the first student to the last; less is left where it is below 0."""
+    found = estimate(own.change)
+    return found if isinstance(own.change, Unscored) else Cell(signed(own.change.value), found.note)
+
+
+def in_short(found: BootstrapChain) -> Table:
+    """The same at both ends of the chain."""
+
+    def shown(left: Estimate) -> Cell:
+        return Cell(MISSING) if isinstance(left, Unscored) else estimate(left)
+
+    return Table(
+        caption=f"What is left of an error planted in the first labels, 1 being all of it; {INTERVALS}",
+        columns=(Column("Planted"), Column("First student", True), Column("Last", True), Column("Accuracy", True)),
+        rows=tuple(
+            (
+                Cell(PLANTED[own.how].name),
+                shown(own.left[1]),
+                shown(own.left[-1]),
+                Cell(number(arm.generations[-1].score.accuracy)),
+            )
+            for own in found.planted
+            for arm in found.arms
+            if arm.arm == own.how
+        ),
     )
 
 
@@ -196,14 +225,16 @@ def compared(other: str, gain: Interval) -> str:
 def fate(own: PlantedError) -> str:
     """Whether the chain recovered from a planted error or passed it on, in words."""
     last, name = own.left[-1], PLANTED[own.how].name
-    verb = "is" if own.how == "systematic" else "are"
+    verb, fades, grows = (
+        ("is", "it fades", "it grows") if own.how == "systematic" else ("are", "they fade", "they grow")
+    )
     if isinstance(last, Unscored) or isinstance(own.change, Unscored):
         reason = last.reason if isinstance(last, Unscored) else ""
         return f"What becomes of the planted {name} can't be said: {reason}"
     then = (
-        "and it fades from student to student"
+        f"and {fades} from student to student"
         if own.change.high < 0
-        else "and it grows from student to student"
+        else f"and {grows} from student to student"
         if own.change.low > 0
         else "with no change shown after the first student"
     )
