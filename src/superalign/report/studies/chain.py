@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from superalign.contracts.oversight import Estimate
 from superalign.contracts.records import Interval, Unscored
-from superalign.contracts.studies.chain import Arm, ArmName, BootstrapChain, Generation, How, PlantedError
+from superalign.contracts.studies.chain import ArmName, BootstrapChain, Generation, How, PlantedError
 from superalign.report.plots import CEILING, STUDENT, WEAK, Series
 from superalign.report.protocols import difference, estimate, signed
 from superalign.report.studies.course import course
@@ -63,10 +63,6 @@ def about(found: BootstrapChain) -> str:
     )
 
 
-def generations(found: BootstrapChain) -> list[str]:
-    return [f"generation {number}" for number in range(len(found.first_layers))]
-
-
 def planted(found: BootstrapChain) -> Table:
     """What is left of each planted error, generation by generation."""
 
@@ -79,7 +75,7 @@ def planted(found: BootstrapChain) -> Table:
         f"{INTERVALS}. Change: from the first student to the last",
         columns=(
             Column("Planted"),
-            *(Column(name.capitalize(), True) for name in generations(found)[1:]),
+            *(Column(f"Generation {at}", True) for at in range(1, len(found.first_layers))),
             Column("Change", True),
         ),
         rows=tuple(map(row, found.planted)),
@@ -118,9 +114,9 @@ def in_short(found: BootstrapChain) -> Table:
 def audit(found: BootstrapChain) -> Table:
     """Every generation of every arm against gold labels."""
 
-    def row(arm: Arm, number_: int, own: Generation) -> tuple[Cell, ...]:
+    def row(name: str, own: Generation) -> tuple[Cell, ...]:
         return (
-            Cell(f"{ARMS[arm.arm].name} {number_}"),
+            Cell(name),
             estimate(own.score.accuracy_interval),
             estimate(own.score.auroc_interval),
             estimate(own.copied),
@@ -142,7 +138,14 @@ def audit(found: BootstrapChain) -> Table:
             Column("Held back", True),
             Column("Stopped", True),
         ),
-        rows=tuple(row(arm, at, own) for arm in found.arms for at, own in enumerate(arm.generations)),
+        rows=(
+            row("first overseer", found.arms[0].generations[0]),
+            *(
+                row(f"{ARMS[arm.arm].name} {at}", own)
+                for arm in found.arms
+                for at, own in enumerate(arm.generations[1:], start=1)
+            ),
+        ),
     )
 
 
@@ -173,10 +176,10 @@ def what_is_left(found: BootstrapChain) -> Figure:
     svg = course(
         "chain-left",
         "What is left of a planted error by generation",
-        generations(found),
+        [str(at) for at in range(len(found.first_layers))],
         [(PLANTED[own.how], own.left) for own in found.planted],
         measure="share left",
-        axis="→",
+        axis="generation →",
         lines=((1.0, "passed on whole"), (0.0, "recovered from")),
     )
     return Figure(
@@ -193,10 +196,10 @@ def over_generations(
     svg = course(
         f"chain-{measure.lower()}",
         caption,
-        generations(found),
+        [str(at) for at in range(len(found.first_layers))],
         [(ARMS[arm.arm], [value(own) for own in arm.generations]) for arm in found.arms if arm.arm in UNPLANTED],
         measure=measure,
-        axis="→",
+        axis="generation →",
     )
     return Figure(svg, f"{caption}.")
 
@@ -225,9 +228,8 @@ def compared(other: str, gain: Interval) -> str:
 def fate(own: PlantedError) -> str:
     """Whether the chain recovered from a planted error or passed it on, in words."""
     last, name = own.left[-1], PLANTED[own.how].name
-    verb, fades, grows = (
-        ("is", "it fades", "it grows") if own.how == "systematic" else ("are", "they fade", "they grow")
-    )
+    one = own.how == "systematic"
+    verb, fades, grows = ("is", "it fades", "it grows") if one else ("are", "they fade", "they grow")
     if isinstance(last, Unscored) or isinstance(own.change, Unscored):
         reason = last.reason if isinstance(last, Unscored) else ""
         return f"What becomes of the planted {name} can't be said: {reason}"
