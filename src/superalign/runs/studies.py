@@ -73,7 +73,7 @@ class ChainPlan(Record):
     """Bootstrapping: each generation of models learns from the labels of the one before."""
 
     task: str = Field("cities", description="A registered task of several levels.")
-    first_layers: tuple[float, ...] = Field(
+    first_layers: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (0.9, 0.8, 0.7, 0.6),
         min_length=2,
         description="`training.first_layer` of each generation: later ones reach deeper. The first is the overseer.",

@@ -150,11 +150,11 @@ def audit(found: BootstrapChain) -> Table:
 
 
 def gates(found: BootstrapChain) -> Table:
-    """What the gate is worth in each arm."""
+    """What the gate is worth in each chain."""
     return Table(
         caption=f"The last generation that the gate let pass, against the last of all; {INTERVALS}",
         columns=(
-            Column("Arm"),
+            Column("Chains"),
             Column("Stopped", True),
             Column("Accuracy with the gate", True),
             Column(f"{MINUS} without", True),
@@ -167,6 +167,7 @@ def gates(found: BootstrapChain) -> Table:
                 difference(arm.gate_gain),
             )
             for arm in found.arms
+            if arm.arm != "direct"  # which is no chain
         ),
     )
 
