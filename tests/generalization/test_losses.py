@@ -89,7 +89,7 @@ def test_confident_learning_by_hand() -> None:
     labels = np.array([True, True, True, False, False, False])
     probability = np.array([0.9, 0.8, 0.1, 0.2, 0.1, 0.9])  # mean over true: 0.6; of no over false: 0.6
     assert doubted(labels, probability).tolist() == [False, False, True, False, False, True]
-    both = np.array([0.55, 0.45, 0.5, 0.5, 0.55, 0.45])  # 0.5 of each on average: both are confident, the larger counts
+    both = np.array([0.55, 0.45, 0.5, 0.5, 0.55, 0.45])  # 0.5 of each on average; one of exactly 0.5 is no doubt
     assert doubted(labels, both).tolist() == [False, True, False, False, True, False]
 
 
