@@ -20,6 +20,7 @@ LossName = Literal[
     "filtered",
     "confident-learning",
     "early-stop",
+    "consistency",
 ]
 
 
