@@ -8,6 +8,7 @@ from math import ceil
 from typing import Literal
 
 from superalign.contracts.generalization import GeneralizationSummary, LevelScore
+from superalign.contracts.records import Interval
 from superalign.contracts.summary import SearchEffort, SubjectResult, Survival, Threshold
 from superalign.report.svg import (
     Scale,
@@ -168,12 +169,17 @@ def forest(results: GeneralizationSummary, metric: Literal["accuracy", "auroc"])
     estimates = [
         (series, score.accuracy_interval if metric == "accuracy" else score.auroc_interval) for series, score in rows
     ]
+    title = f"{'Accuracy' if metric == 'accuracy' else 'AUROC'} with {percent(estimates[0][1].level)} intervals"
+    return intervals(f"forest-{metric}", title, estimates, (estimates[0][1].value, estimates[2][1].value))
+
+
+def intervals(key: str, title: str, estimates: Sequence[tuple[Series, Interval]], gap: tuple[float, float]) -> str:
+    """Estimates below one another, each with its interval; the band is the gap from overseer to ceiling."""
     left, right, top, step = 124.0, WIDTH - 42, 12.0, 27.0
     bottom = top + step * len(estimates)
     bounds = [bound for _, estimate in estimates for bound in (estimate.low, estimate.high)]
     horizontal = scale_over([*bounds, CHANCE], left, right)
-    weak, ceiling = estimates[0][1].value, estimates[2][1].value
-    edge, span = horizontal(min(weak, ceiling)), abs(horizontal(ceiling) - horizontal(weak))
+    edge, span = horizontal(min(gap)), abs(horizontal(gap[1]) - horizontal(gap[0]))
     parts = [element("rect", x=edge, y=top, width=span, height=bottom - top, class_="band")]
     parts += _vertical_grid(horizontal, top, bottom)
     parts.append(line(horizontal(CHANCE), top, horizontal(CHANCE), bottom, class_="chance"))
@@ -186,8 +192,7 @@ def forest(results: GeneralizationSummary, metric: Literal["accuracy", "auroc"])
         parts.append(text(shortened(series.name, left - 10), left - 10, y + 4, "end", class_="label"))
         parts.append(text(number(estimate.value), WIDTH - 4, y + 4, "end", class_="label value"))
     described = "; ".join(f"{series.name} {number(estimate.value)}" for series, estimate in estimates)
-    title = f"{'Accuracy' if metric == 'accuracy' else 'AUROC'} with {percent(estimates[0][1].level)} intervals"
-    return figure(f"forest-{metric}", WIDTH, bottom + 28, title, described, *parts)
+    return figure(key, WIDTH, bottom + 28, title, described, *parts)
 
 
 def _vertical_grid(horizontal: Scale, top: float, bottom: float) -> list[str]:

@@ -21,6 +21,7 @@ LossName = Literal[
     "filtered",
     "confident-learning",
     "early-stop",
+    "consistency",
 ]
 
 
