@@ -45,7 +45,9 @@ def loss(name: str, gain: float, recovered: float | None, lessons: int = 600) ->
 
 def losses() -> LossStudy:
     own = (loss("xent", 0.0, 0.5), loss("confidence", 0.1, 0.9), loss("filtered", -0.1, None, lessons=300))
-    beside = tuple(Reference(name=name, score=score(0.6), calibration_error=around(0.2)) for name in ("overseer",))
+    beside = tuple(
+        Reference(name=name, score=score(0.6), calibration_error=around(0.2)) for name in ("overseer", "ceiling")
+    )
     task = TaskLosses(task="cities", questions=400, label_accuracy=0.65, references=beside, losses=own)
     return LossStudy(overseer="few-labels", seeds=3, tasks=(task,))
 
@@ -58,9 +60,11 @@ def test_losses_say_which_helped_which_hurt_and_where_there_is_no_gap() -> None:
     assert part.in_a_line == "losses better than cross-entropy: 1 of 2"
     [table] = part.tables
     rows = {row[0].text: row for row in table.rows}
-    assert set(rows) == {"xent", "confidence", "filtered", "overseer"}
+    assert set(rows) == {"xent", "confidence", "filtered", "overseer", "ceiling"}
     assert rows["filtered"][0].note == "300 labels" and rows["xent"][0].note == ""
     assert (rows["filtered"][4].text, rows["filtered"][4].note) == ("—", "the gap includes 0")
+    for figure in part.figures:
+        assert figure.svg.count('class="mark"') == 5
     assert rows["confidence"][6].note == "the overseer is never wrong here"
 
 

@@ -51,11 +51,10 @@ def out_of_sample(
 def doubted(
     labels: Bool[np.ndarray, "questions"], probability: Float[np.ndarray, "questions"]
 ) -> Bool[np.ndarray, "questions"]:
-    """Labels off the diagonal of the confident joint (equation 1): the other answer is predicted with more confidence
-    than its own labels are on average, and rather than the label if that is confidently predicted too.
+    """Labels off the diagonal of the confident joint (equation 1): the other answer is likelier, and its probability is
+    at least what its own labels get on average. As in cleanlab, a label that is the likelier answer is never doubted.
     """
     of = np.stack([1 - probability, probability])
-    confident = np.array([of[kind] >= of[kind][labels == bool(kind)].mean() for kind in (0, 1)])
-    own, other = labels.astype(int), 1 - labels.astype(int)
-    every = np.arange(len(labels))
-    return np.asarray(confident[other, every] & ~(confident[own, every] & (of[own, every] >= of[other, every])))
+    usual = np.array([of[kind][labels == bool(kind)].mean() for kind in (0, 1)])
+    other, every = 1 - labels.astype(int), np.arange(len(labels))
+    return np.asarray((of[other, every] >= usual[other]) & (of[other, every] > 0.5))

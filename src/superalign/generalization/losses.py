@@ -20,6 +20,7 @@ from superalign.contracts.records import Interval, Judgement, Question, Unscored
 from superalign.contracts.studies.losses import LossResult, LossStudy, Reference, TaskLosses
 from superalign.generalization.confident_learning import doubts
 from superalign.generalization.judging import Judging
+from superalign.generalization.own_labels import own_labels
 from superalign.generalization.pgr import PairedBootstrap, pgr
 from superalign.generalization.weak_to_strong import agreement_on_weak_wrong, lessons, overseer_margin
 from superalign.models.handle import ModelIdentity
@@ -154,6 +155,10 @@ def material_for(loss: LossName, signal: Signal, run: Run, model: ModelIdentity,
                 f"doubts on {task}", doubts, model=model, questions=signal.questions, labels=signal.labels
             ).value.doubted
             kept = signal.only([not doubt for doubt in found])
+        case "consistency":
+            own = run.step(f"own labels on {task}", own_labels, model=model, questions=signal.questions).value.labels
+            pairs = [(q, said) for q, said in zip(signal.questions, own, strict=True) if said is not None]
+            return Material(lessons([question for question, _ in pairs], [said for _, said in pairs]))
         case _:
             return Material(lessons(signal.questions, signal.labels), LabelLoss(name=loss, beliefs=signal.beliefs))
     return Material(lessons(kept.questions, kept.labels))

@@ -74,13 +74,15 @@ def pgr(
     ceiling: Float[np.ndarray, "seeds questions"],
     bootstrap: PairedBootstrap,
     metric: Literal["accuracy", "auroc"] = "accuracy",
+    *,
+    ends: tuple[str, str] = ("overseer", "ceiling"),
 ) -> PGR:
     """PGR of answers to the same questions (margins; above 0 means yes), with a paired seed x group bootstrap
     interval. A row of `student` and one of `ceiling` for each seed; rows at the same place share it.
 
     Undefined unless the interval of the gap, ceiling - weak, lies above 0. Never clipped: a student worse than its
-    overseer has a negative PGR, one better than the ceiling a PGR above 1. InputError for answers to other questions
-    than the bootstrap's, or that are no numbers.
+    overseer has a negative PGR, one better than the ceiling a PGR above 1. `ends` names who stands at either end of the
+    gap. InputError for answers to other questions than the bootstrap's, or that are no numbers.
     """
     for name, given in (("weak", weak[None]), ("student", student), ("ceiling", ceiling)):
         if given.ndim != 2 or not len(given) or given.shape[1] != len(bootstrap.truth) or not np.isfinite(given).all():
@@ -95,19 +97,19 @@ def pgr(
     gap = percentile_interval(value["ceiling"] - value["weak"], drawn["ceiling"] - drawn["weak"])
     shared = {"metric": metric, "gap": gap, "seeds": len(student)}
     if gap.low <= 0:
-        return PGR(value=None, low=None, high=None, defined=False, reason=undefined_reason(gap), **shared)
+        return PGR(value=None, low=None, high=None, defined=False, reason=undefined_reason(gap, ends), **shared)
     ratio = (value["student"] - value["weak"]) / gap.value
     drawn_gap = drawn["ceiling"] - drawn["weak"]
     drawn_gap[drawn_gap == 0] = np.nan
     interval = percentile_interval(ratio, (drawn["student"] - drawn["weak"]) / drawn_gap)
-    reason = f"the gap from overseer to ceiling is {gap.value:.3f} [{gap.low:.3f}, {gap.high:.3f}]"
+    reason = f"the gap from {ends[0]} to {ends[1]} is {gap.value:.3f} [{gap.low:.3f}, {gap.high:.3f}]"
     return PGR(value=ratio, low=interval.low, high=interval.high, defined=True, reason=reason, **shared)
 
 
-def undefined_reason(gap: Interval) -> str:
+def undefined_reason(gap: Interval, ends: tuple[str, str]) -> str:
     """Why there is no PGR."""
     where = "lies below 0: there is nothing" if gap.high < 0 else "includes 0: there may be nothing"
     return (
-        f"the gap from overseer to ceiling is {gap.value:.3f} with an interval of [{gap.low:.3f}, {gap.high:.3f}] that "
-        f"{where} to recover. A weaker overseer, more test questions or a better ceiling would show a gap."
+        f"the gap from {ends[0]} to {ends[1]} is {gap.value:.3f} with an interval of [{gap.low:.3f}, {gap.high:.3f}] "
+        f"that {where} to recover. A weaker {ends[0]}, more test questions or a better {ends[1]} would show a gap."
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from superalign.contracts.protocols import Taught
-from superalign.contracts.records import Question, Record
+from superalign.contracts.records import Conversation, Question, Record, Unscored
 from superalign.models.evasion import WEIGHT, Evaded, LinearProbe
 from superalign.models.handle import ModelIdentity, open_base, open_trained, recipe
 from superalign.models.label_loss import LabelLoss
@@ -45,6 +45,12 @@ class Margins(Record):
     """log P(yes) - log P(no) for each question."""
 
     margins: tuple[float, ...]
+
+
+class Said(Record):
+    """What a model answers to each conversation, in words."""
+
+    said: tuple[str | Unscored, ...]
 
 
 def taught(
@@ -121,6 +127,18 @@ def answer(
     """The margins of `model`, or of what was trained from it, on `questions` asked plainly."""
     subject = open_for_answers(model, trained)
     return Margins(margins=tuple(subject.yes_logits([question.asked for question in questions]).tolist()))
+
+
+def respond(
+    folder: Path,
+    *,
+    model: ModelIdentity,
+    conversations: tuple[Conversation, ...],
+    max_tokens: int,
+    trained: Done[TrainedModel] | None = None,
+) -> Said:
+    """The greedy answers of `model`, or of what was trained from it."""
+    return Said(said=tuple(open_for_answers(model, trained).respond(conversations, max_tokens)))
 
 
 def open_for_answers(model: ModelIdentity, trained: Done[TrainedModel] | None) -> ModelSubject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
@@ -20,6 +21,7 @@ LossName = Literal[
     "filtered",
     "confident-learning",
     "early-stop",
+    "consistency",
 ]
 
 
@@ -35,6 +37,57 @@ class LossesPlan(Record):
     train_groups: int = Field(600, ge=8, description="Groups that students and ceilings are trained on.")
     test_groups: int = Field(300, ge=8, description="Groups on which they are tested; the hard ones count.")
     seeds: int = Field(5, ge=2, description="Students of each loss, and ceilings.")
+    bootstrap: int = Field(2000, ge=100, description="Resamples of the paired seed and group bootstrap.")
+    training: TrainingPlan = TrainingPlan()
+
+
+class EasyToHardPlan(Record):
+    """Taught the truth of easy questions, how right is a model about harder ones?"""
+
+    task: str = Field("cities", description="A registered task of several levels.")
+    train_groups: int = Field(200, ge=4, description="Groups whose truth each model is taught.")
+    test_groups: int = Field(100, ge=4, description="Groups of each level that all models are asked about.")
+    seeds: int = Field(3, ge=2, description="Models of each kind.")
+    bootstrap: int = Field(2000, ge=100, description="Resamples of the paired seed and group bootstrap.")
+    training: TrainingPlan = TrainingPlan()
+
+
+def _expression(text: str) -> str:
+    """ValueError for what is no regular expression."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    return text
+
+
+class PlantedPlan(Record):
+    """A systematic error in the first overseer's labels; beside it, as many errors by chance."""
+
+    kind: Annotated[str, AfterValidator(_expression)] = Field(
+        r"in (China|India)\?", description="Regular expression: questions in whose text it is found are of the kind,"
+    )
+    rate: float = Field(0.9, gt=0, le=1, description="and so many of them are labelled no, whatever is true.")
+
+
+class ChainPlan(Record):
+    """Bootstrapping: each generation of models learns from the labels of the one before."""
+
+    task: str = Field("cities", description="A registered task of several levels.")
+    first_layers: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (0.9, 0.8, 0.7, 0.6),
+        min_length=2,
+        description="`training.first_layer` of each generation: later ones reach deeper. The first is the overseer.",
+    )
+    labelled_groups: int = Field(40, ge=4, description="Groups of the easiest level that the overseer is taught.")
+    held_back_groups: int = Field(40, ge=4, description="More of them, whose labels the gate goes by.")
+    train_groups: int = Field(200, ge=4, description="Groups of other levels, anew for each generation.")
+    test_groups: int = Field(200, ge=4, description="Groups of other levels on which all are audited.")
+    tolerance: float = Field(
+        0.05, ge=0, le=1, description="The gate stops a chain that loses more accuracy on the labels held back."
+    )
+    planted: PlantedPlan = PlantedPlan()
+    seeds: int = Field(4, ge=2, description="Chains of each kind.")
     bootstrap: int = Field(2000, ge=100, description="Resamples of the paired seed and group bootstrap.")
     training: TrainingPlan = TrainingPlan()
 
@@ -94,6 +147,8 @@ class StudiesPlan(Record):
     """Studies of generalization beside the plan's own, right after it; each is left out unless it has a section."""
 
     losses: LossesPlan | None = None
+    easy_to_hard: EasyToHardPlan | None = None
+    chain: ChainPlan | None = None
     overoptimization: OveroptimizationPlan | None = None
     myopia: MyopiaPlan | None = None
     pressure: PressurePlan | None = None
