@@ -65,7 +65,8 @@ class PlantedPlan(Record):
     """A systematic error in the first overseer's labels; beside it, as many errors by chance."""
 
     kind: Annotated[str, AfterValidator(_expression)] = Field(
-        r"in (China|India)\?", description="Regular expression: questions in whose text it is found are of the kind,"
+        r"in (China|India|Brazil|United States|Japan)\?",
+        description="Regular expression: questions in whose text it is found are of the kind,",
     )
     rate: float = Field(0.9, gt=0, le=1, description="and so many of them are labelled no, whatever is true.")
 
@@ -75,19 +76,19 @@ class ChainPlan(Record):
 
     task: str = Field("cities", description="A registered task of several levels.")
     first_layers: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
-        (0.9, 0.8, 0.7, 0.6),
+        (0.85, 0.7, 0.55),
         min_length=2,
         description="`training.first_layer` of each generation: later ones reach deeper. The first is the overseer.",
     )
-    labelled_groups: int = Field(40, ge=4, description="Groups of the easiest level that the overseer is taught.")
-    held_back_groups: int = Field(40, ge=4, description="More of them, whose labels the gate goes by.")
-    train_groups: int = Field(200, ge=4, description="Groups of other levels, anew for each generation.")
-    test_groups: int = Field(200, ge=4, description="Groups of other levels on which all are audited.")
+    labelled_groups: int = Field(100, ge=4, description="Groups of the easiest level that the overseer is taught.")
+    held_back_groups: int = Field(50, ge=4, description="More of them, whose labels the gate goes by.")
+    train_groups: int = Field(250, ge=4, description="Groups of other levels, anew for each generation.")
+    test_groups: int = Field(300, ge=4, description="Groups of other levels on which all are audited.")
     tolerance: float = Field(
         0.05, ge=0, le=1, description="The gate stops a chain that loses more accuracy on the labels held back."
     )
     planted: PlantedPlan = PlantedPlan()
-    seeds: int = Field(4, ge=2, description="Chains of each kind.")
+    seeds: int = Field(3, ge=2, description="Chains of each kind.")
     bootstrap: int = Field(2000, ge=100, description="Resamples of the paired seed and group bootstrap.")
     training: TrainingPlan = TrainingPlan()
 
