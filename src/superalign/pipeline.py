@@ -27,6 +27,7 @@ from superalign.runs.progress import Display
 from superalign.runs.run import Run
 from superalign.tasks.specification import default_specification
 from superalign.tasks.splits import Splits, divide
+from superalign.trials import pressure
 from superalign.trials.argument import argue_beside, trial_beside
 from superalign.trials.assess import Auditor, needs_more, verdict_on
 from superalign.trials.attacks.attack import attack, shift_to
@@ -63,7 +64,7 @@ def run(run: Run, *, only: Step | None = None, device: str = "cpu") -> Summary:
 
     parts["generalization"], trained = generalize(run, model, splits, oversight.train, oversight.test)
     if plan.studies:
-        parts["studies"] = study(run, model, plan.studies, judging)
+        parts["studies"] = study(run, model, plan.studies, judging, pressure.study)
     if last == "generalize":
         return ended()
 
@@ -265,6 +266,8 @@ def check(plan: Plan, last: Step | None) -> None:
     overseers.make(overseer, **arguments)
     check_comparison(plan)
     check_studies(plan)
+    if plan.studies and plan.studies.pressure:
+        pressure.check(plan.studies.pressure, plan.seed)
     if last not in ("oversee", "generalize", "validate"):
         check_groups(plan)
     check_access(plan)

@@ -11,6 +11,7 @@ from superalign.contracts.errors import InputError
 from superalign.contracts.records import Unscored
 from superalign.generalization.overoptimization import (
     Candidates,
+    agreement,
     best_of,
     curve,
     designed,
@@ -121,3 +122,27 @@ def test_what_is_no_set_of_candidates_is_refused() -> None:
         candidates(np.array([[0.0, np.nan]]), np.zeros((1, 2)))
     with pytest.raises(InputError, match="tells no two"):
         curve(candidates(np.zeros((3, 4)), np.zeros((3, 4))), "best-of-n")
+
+
+def test_seeds_are_resampled_as_a_whole_so_that_proxies_that_differ_widen_the_interval() -> None:
+    good, bad = goodhart(40, seed=0), goodhart(40, seed=1)
+    proxy = np.concatenate([good.gold, -bad.gold])
+    both = np.concatenate([good.gold, bad.gold])
+    groups = [str(i) for i in range(80)]
+    apart = curve(Candidates(proxy, both, groups, [0] * 40 + [1] * 40), "best-of-n").points[-1].gold
+    pooled = curve(Candidates(proxy, both, groups), "best-of-n").points[-1].gold
+    assert apart.value == pooled.value and apart.low < -2 and apart.high > 2
+    assert pooled.high - pooled.low < 0.8 * (apart.high - apart.low)
+
+
+def test_agreement_counts_pairs_in_order_and_equals_half() -> None:
+    gold = np.array([[0.0, 1.0, 2.0]])
+    for proxy, expected in (([0, 1, 2], 1.0), ([2, 1, 0], 0.0), ([0, 0, 0], 0.5), ([0, 2, 1], 2 / 3)):
+        assert agreement(candidates(np.array([proxy], dtype=float), gold)).value == pytest.approx(expected)
+
+
+def test_what_an_ensemble_disagrees_about_is_worth_less_by_its_variance() -> None:
+    agreed, disputed = [1.0, 1.0], [2.0, 0.0]
+    proxies = [np.array([[agreed[i], disputed[i], -1.0, 0.0]]) for i in (0, 1)]
+    mean, less = (ensemble(proxies, how)[0] for how in ("mean", "mean less variance"))
+    assert mean[1] > less[1] and less[1] - mean[1] < less[0] - mean[0]

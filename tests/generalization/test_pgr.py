@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from superalign.contracts.errors import InputError
 from superalign.contracts.generalization import PGR
 from superalign.generalization.pgr import METRICS, PairedBootstrap, pgr
 
@@ -165,6 +168,47 @@ def test_interval_covers_the_truth_at_its_rate() -> None:
         covered += found.low <= known <= found.high
     error = 3 * np.sqrt(0.95 * 0.05 / repetitions)
     assert abs(covered / repetitions - 0.95) < error
+
+
+def defined(repetition: int, weak_skill: float, ceiling_skill: float) -> bool:
+    """Whether one experiment with such an overseer and ceilings has a PGR."""
+    groups = 100
+    truth, names = np.tile([True, False], groups), [str(i // 2) for i in range(2 * groups)]
+    rng = np.random.default_rng(repetition)
+    hard = np.repeat(rng.uniform(-0.1, 0.1, groups), 2)
+    weak = right_or_wrong(rng, weak_skill, hard, truth)
+    ceiling = np.array([right_or_wrong(rng, ceiling_skill + own, hard, truth) for own in rng.normal(0, 0.01, 5)])
+    return pgr(weak, ceiling, ceiling, PairedBootstrap(truth, names, resamples=300, seed=repetition)).defined
+
+
+def test_the_guard_fires_at_its_rate_where_there_is_no_gap_and_seldom_where_there_is_one() -> None:
+    """Of 200 experiments without a gap, one in forty shows one; a gap of 0.15 is seen nearly always."""
+    repetitions = 200
+    seen = sum(defined(repetition, 0.7, 0.7) for repetition in range(repetitions))
+    assert seen <= repetitions * (0.025 + 3 * np.sqrt(0.025 * 0.975 / repetitions))
+    assert sum(defined(repetition, 0.7, 0.85) for repetition in range(100)) >= 90
+    assert not any(defined(repetition, 0.85, 0.7) for repetition in range(20))
+
+
+def test_answers_that_do_not_fit_are_refused() -> None:
+    bootstrap = PairedBootstrap(TRUTH, NAMES, resamples=100, seed=0)
+    fine = answers(80)
+    for weak, student, ceiling, whose in (
+        (fine[:-1], fine[None], fine[None], "weak"),
+        (fine, fine, fine[None], "student"),
+        (fine, fine[None], np.where(np.arange(100) == 3, np.nan, fine)[None], "ceiling"),
+    ):
+        with pytest.raises(InputError, match=whose):
+            pgr(weak, student, ceiling, bootstrap)
+    for truth, names in ((TRUTH, NAMES[:-1]), (np.ones(100, dtype=bool), NAMES)):
+        with pytest.raises(InputError, match="no test"):
+            PairedBootstrap(truth, names)
+
+
+def test_the_example_of_the_docs_works(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "concepts" / "generalization.md").read_text(encoding="utf-8")
+    exec(page.split("```python\n")[1].split("```")[0], {})
+    assert capsys.readouterr().out.startswith("True 0.")
 
 
 def test_shuffled_truth_leaves_no_gap() -> None:

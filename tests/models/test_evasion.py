@@ -108,6 +108,18 @@ def test_a_model_that_evades_nothing_is_not_changed_by_its_company(
     assert same < 1e-3 < 0.05 < other
 
 
+def test_a_heavier_penalty_brings_readings_nearer_and_none_leaves_the_model_alone(
+    tiny: ModelSubject, lessons: list[Lesson], tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, steps=40)
+    probe = LinearProbe(layer=LAYER, direction=(0.2,) * tiny.decoder.width, bias=5.0)
+    wanted = like(tiny, probe.model_copy(update={"bias": 0.0}), lessons).model_copy(update={"probe": probe})
+    weighted = [wanted.model_copy(update={"weight": weight}) for weight in (0.0, 0.1, 10.0)]
+    plain, *models = taught(tiny, tmp_path, recipe, (lessons, None), *((lessons, own) for own in weighted))
+    far = [np.abs(read(probe, states(model, lessons)) - wanted.readings).mean() for model in models]
+    assert far[2] < far[1] < far[0] and float((states(plain, lessons) - states(models[0], lessons)).abs().max()) < 1e-3
+
+
 def test_other_back_ends_refuse_it(tiny: ModelSubject, lessons: list[Lesson], tmp_path: Path) -> None:
     probe = LinearProbe(layer=LAYER, direction=(1.0,) * tiny.decoder.width, bias=0.0)
     with pytest.raises(InputError, match="'peft' trains no model to evade"):

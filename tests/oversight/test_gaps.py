@@ -17,8 +17,9 @@ from superalign.oversight import generator as generators
 from superalign.oversight.direct import blindly
 from superalign.oversight.expert import ScriptedExpert
 from superalign.oversight.gaps import Roles, gaps, roles
-from superalign.oversight.generator import Choice, ModelGenerator, choice_between, choices, named, taught_generator
+from superalign.oversight.generator import ModelGenerator, taught_generator
 from superalign.oversight.judge import ALLOWANCE, ScriptedJudge, Sitting
+from superalign.tasks.choices import Choice, choice_between, choices, named
 from superalign.testing.tiny import tiny_subject
 from tests.oversight.docketed import Says, game, settled
 from tests.scripted import TextSubject, text_of

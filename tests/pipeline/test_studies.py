@@ -26,11 +26,28 @@ LOSSES: dict[str, Any] = {
     "bootstrap": 100,
     "training": TRAINING,
 }
+EASY_TO_HARD: dict[str, Any] = {
+    "train_groups": 8,
+    "test_groups": 6,
+    "seeds": 2,
+    "bootstrap": 100,
+    "training": TRAINING,
+}
+CHAIN: dict[str, Any] = {
+    "first_layers": [0.8, 0.6, 0.4],
+    "labelled_groups": 8,
+    "held_back_groups": 8,
+    "train_groups": 16,
+    "test_groups": 20,
+    "seeds": 2,
+    "bootstrap": 100,
+    "training": TRAINING,
+}
 
 
 @pytest.fixture(scope="module")
 def studied(make_plan: Callable[..., Plan], tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    plan = make_plan(until="generalize", studies={"losses": LOSSES})
+    plan = make_plan(until="generalize", studies={"losses": LOSSES, "easy_to_hard": EASY_TO_HARD, "chain": CHAIN})
     return carry_out(tmp_path_factory.mktemp("studied"), plan)
 
 
@@ -38,7 +55,7 @@ def test_the_run_ends_there_with_summary_and_report(studied: Finished) -> None:
     assert studied.summary.generalization and studied.summary.studies and not studied.summary.validation
     assert json.loads((studied.folder / "summary.json").read_text()) == studied.summary.model_dump(mode="json")
     page, shown = (studied.folder / "report.html").read_text(), render(studied.summary, width=80)
-    for title in ("Weak-to-strong by training loss",):
+    for title in ("Weak-to-strong by training loss", "Easy-to-hard", "Bootstrap chain"):
         assert title in page and title in shown
 
 
@@ -48,6 +65,9 @@ def test_the_run_ends_there_with_summary_and_report(studied: Finished) -> None:
         ({"losses": LOSSES | {"tasks": ["citties"]}}, "cities"),
         ({"losses": LOSSES | {"overseer": "nobody"}}, "nobody"),
         ({"losses": LOSSES | {"train_groups": 100_000}}, "groups left"),
+        ({"easy_to_hard": EASY_TO_HARD | {"task": "citties"}}, "cities"),
+        ({"easy_to_hard": EASY_TO_HARD | {"test_groups": 300}}, "groups left"),
+        ({"chain": CHAIN | {"planted": {"kind": "in Atlantis"}}}, "Atlantis"),
     ],
 )
 def test_errors_of_a_study_come_before_anything_is_computed(

@@ -5,39 +5,41 @@ maximizes the rewards of a whole episode. A myopic one maximizes the reward of i
 of that step; the overseer looks ahead in the world as it takes it to be, and never sees what came of a step. A plan of
 several steps that the overseer would not have thought of is worth nothing to it.
 
-Everything is solved by dynamic programming: what is measured is what the objective asks for, not how well it is learnt.
+In the gridworld everything is solved by dynamic programming: what is measured is what the objective asks for, not how
+well it is learnt. In the task in language, policies follow the exact gradient of what they are credited.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from superalign.contracts.records import Record
+from superalign.contracts import registry
+from superalign.contracts.oversight import Estimate
+from superalign.contracts.records import Interval, Question, Unscored
+from superalign.contracts.studies.myopia import (
+    Approved,
+    LanguageWorld,
+    MyopiaStudy,
+    NoteCurve,
+    NoteRates,
+    Optimized,
+    Rates,
+    World,
+)
 from superalign.generalization.camera_dropbox import STAY, WANTED, CameraDropbox, Tables
+from superalign.generalization.misread_note import OPTIMIZED, Policies, policies
+from superalign.models.handle import ModelIdentity
+from superalign.runs.run import Run
+from superalign.runs.studies import MyopiaPlan
+from superalign.tasks.replicas import SeedBootstrap
+from superalign.tasks.splits import by_group, pool_of, take
 
 DISCOUNT = 0.95
 TIE = 1e-9
-
-
-Approved = Literal["no", "by foresight", "by outcome"]
-
-
-class Rates(Record):
-    """Of all starts from which a box can be got into the hole: the shares that end with as many as are wanted, with
-    more, and with less. `horizon` is how many steps' rewards are maximized (None: all); the last of them is `approved`
-    of by an overseer who looks ahead in the world as it takes it to be, by one who goes by what truly follows, or not.
-    """
-
-    horizon: int | None
-    approved: Approved
-    intended: float
-    hacked: float
-    missed: float
-    starts: int
+RESAMPLES = 1000
 
 
 def action_values(
@@ -109,3 +111,84 @@ def ends(tables: Tables, last: Float[np.ndarray, "states actions"], horizon: int
             break
         states, before = tables.following[states, actions[states]], states
     return states
+
+
+def study(run: Run, model: ModelIdentity, plan: MyopiaPlan) -> MyopiaStudy:
+    """Every gridworld of the plan, and the task in language."""
+    worlds = tuple(World(size=size, rates=tuple(compare(size, plan.horizons))) for size in plan.sizes)
+    return MyopiaStudy(worlds=worlds, language=language(run, model, plan))
+
+
+def language(run: Run, model: ModelIdentity, plan: MyopiaPlan) -> LanguageWorld:
+    """Policies for each seed, each on questions of its own."""
+    seed = run.plan.seed
+    _, key = registry.tasks.make(plan.task).load(seed=seed)
+    splits = divided(plan, seed)
+    found = [
+        run.step(
+            f"notes and answers, seed {seed + number}",
+            policies,
+            model=model,
+            train=train,
+            test=test,
+            key=key.only([*train, *test]),
+            updates=plan.updates,
+        ).value
+        for number, (train, test) in enumerate(splits)
+    ]
+    return summarized(found, [by_group(test) for _, test in splits], plan)
+
+
+def divided(plan: MyopiaPlan, seed: int) -> list[tuple[tuple[Question, ...], tuple[Question, ...]]]:
+    """Questions to train on and to test on for each seed, none of which shares a group with another. PlanError where
+    there are too few.
+    """
+    questions, _ = registry.tasks.make(plan.task).load(seed=seed)
+    groups, levels = pool_of(questions, seed)
+
+    def taken(wanted: int) -> tuple[Question, ...]:
+        names = take(levels, wanted, levels=sorted(levels), where="studies.myopia")
+        return tuple(question for name in names for question in groups[name])
+
+    return [(taken(plan.train_groups), taken(plan.test_groups)) for _ in range(plan.seeds)]
+
+
+def summarized(found: Sequence[Policies], groups: Sequence[Sequence[str]], plan: MyopiaPlan) -> LanguageWorld:
+    """Rates over seeds and groups, all in the same resamples."""
+    bootstrap = SeedBootstrap(groups, resamples=RESAMPLES)
+
+    def mean(name: str, optimized: Optimized, less: Optimized | None = None) -> Interval:
+        every = [getattr(own, name) for own in found]
+        estimate = bootstrap.mean([np.array(own[optimized]) - (np.array(own[less]) if less else 0.0) for own in every])
+        assert isinstance(estimate, Interval)  # every question has its chances
+        return estimate
+
+    def over_ordinary(optimized: Optimized) -> Estimate:
+        if optimized == "ordinary":
+            return Unscored(reason="it is the baseline")
+        return mean("intended", optimized, "ordinary")
+
+    return LanguageWorld(
+        task=plan.task,
+        questions=sum(map(len, groups)),
+        seeds=plan.seeds,
+        updates=found[0].after,
+        rates=tuple(
+            NoteRates(
+                optimized=optimized,
+                intended=mean("intended", optimized),
+                hacked=mean("hacked", optimized),
+                listing=mean("listing", optimized),
+                rewarded=mean("rewarded", optimized),
+                over_ordinary=over_ordinary(optimized),
+            )
+            for optimized in OPTIMIZED
+        ),
+        curves=tuple(
+            NoteCurve(
+                optimized=optimized,
+                hacked=tuple(np.mean([own.course[optimized] for own in found], axis=0).tolist()),
+            )
+            for optimized in OPTIMIZED
+        ),
+    )

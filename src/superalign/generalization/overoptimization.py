@@ -9,55 +9,50 @@ reinforcement learning with a KL penalty ends at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
+from superalign.contracts import registry
 from superalign.contracts.errors import InputError
-from superalign.contracts.records import Interval, Record, Unscored
-from superalign.tasks.metrics import group_weights, percentile_interval
+from superalign.contracts.records import Interval, Unscored
+from superalign.contracts.studies.overoptimization import (
+    Combined,
+    Curve,
+    Optimizer,
+    OveroptimizationStudy,
+    Point,
+    ProxyResult,
+    Supervised,
+)
+from superalign.generalization.learned_rewards import Rewards, rewards
+from superalign.generalization.policy_gradient import UPDATES
+from superalign.models.handle import ModelIdentity
+from superalign.runs.code_version import code_version
+from superalign.runs.run import Run
+from superalign.runs.studies import OveroptimizationPlan
+from superalign.tasks.metrics import group_weights, percentile_interval, seed_weights
 
-Optimizer = Literal["best-of-n", "reinforcement"]
 Policy = Float[np.ndarray, "prompts candidates"]
 RESAMPLES = 1000
+EXACT: tuple[Optimizer, ...] = ("best-of-n", "reinforcement")
+VARIANCE_WEIGHT = 0.5  # of an ensemble's disagreement: what Coste et al. use for best-of-n
 DRAWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 TEMPERATURES = tuple(float(t) for t in np.geomspace(16, 1 / 16, 17))
-
-
-class Point(Record):
-    """One strength of optimization: draws, or the temperature of the KL penalty; rewards are means over prompts."""
-
-    strength: float
-    distance: float
-    proxy: float
-    gold: Interval
-
-
-class Curve(Record):
-    """Rewards against distance, and the fit of the gold reward gained: `initial` is a, `falling` b. `peak` is the
-    distance at which it is largest, if it falls at all within what was measured.
-    """
-
-    optimizer: Optimizer
-    points: tuple[Point, ...]
-    initial: Interval
-    falling: Interval
-    peak: float | Unscored
-    unexplained: float
 
 
 @dataclass(frozen=True)
 class Candidates:
     """What may be answered to each prompt: the proxy's reward and the gold one. Prompts of a group are resampled
-    together.
+    together; so are those of a seed, where there are several of the proxy's training.
     """
 
     proxy: Float[np.ndarray, "prompts candidates"]
     gold: Float[np.ndarray, "prompts candidates"]
     groups: Sequence[str]
+    seeds: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         if self.proxy.shape != self.gold.shape or len(self.groups) != len(self.proxy) or self.proxy.shape[1] < 2:
@@ -67,6 +62,18 @@ class Candidates:
             )
         if not (np.isfinite(self.proxy).all() and np.isfinite(self.gold).all()):
             raise InputError("A candidate has no reward.", fix="Leave out prompts of which a reward is missing.")
+
+    def weights(self, rng: np.random.Generator) -> Float[np.ndarray, "resamples prompts"]:
+        """How often each prompt counts in each resample: of seeds, and of the groups in them."""
+        seeds = np.array(self.seeds or [0] * len(self.groups))
+        names = np.unique(seeds)
+        drawn = len(names) * seed_weights(len(names), RESAMPLES, rng)
+        found = np.zeros((RESAMPLES, len(seeds)))
+        for seed, times in zip(names, drawn.T, strict=True):
+            own = seeds == seed
+            groups = [group for group, among in zip(self.groups, own, strict=True) if among]
+            found[:, own] = times[:, None] * group_weights(groups, RESAMPLES, rng)
+        return found
 
 
 def best_of(candidates: Candidates, draws: float) -> Policy:
@@ -95,18 +102,19 @@ def divergence(policy: Policy) -> float:
     return float(max(nats.sum(axis=1).mean(), 0.0))
 
 
-def curve(candidates: Candidates, optimizer: Optimizer, *, seed: int = 0) -> Curve:
-    """Rewards over all strengths of optimization. InputError where no strength moves the policy."""
-    policies: Callable[[Candidates, float], Policy]
-    strengths, policies = (DRAWS, best_of) if optimizer == "best-of-n" else (TEMPERATURES, reinforced)
-    found = [policies(candidates, strength) for strength in strengths]
+def curve(candidates: Candidates, optimizer: Optimizer, *, learnt: Sequence[Policy] = (), seed: int = 0) -> Curve:
+    """Rewards over all strengths of optimization; a policy `learnt` by its gradient has been looked at already.
+
+    InputError where no strength moves the policy.
+    """
+    strengths, found = policies_of(candidates, optimizer, learnt)
     distances = np.sqrt([divergence(policy) for policy in found])
     if not (distances > 1e-6).any():
         raise InputError("The proxy tells no two candidates apart.", fix="Take one that does.")
     proxy, gold = (
         np.array([(policy * reward).sum(axis=1) for policy in found]) for reward in (candidates.proxy, candidates.gold)
     )
-    weights = group_weights(list(candidates.groups), RESAMPLES, np.random.default_rng(seed))
+    weights = candidates.weights(np.random.default_rng(seed))
     resampled = weights @ gold.T / weights.sum(axis=1, keepdims=True)
     start = candidates.gold.mean(axis=1)
     gained = resampled - (weights @ start / weights.sum(axis=1))[:, None]
@@ -114,6 +122,7 @@ def curve(candidates: Candidates, optimizer: Optimizer, *, seed: int = 0) -> Cur
     fits = np.array([fitted(distances, own, optimizer) for own in gained])
     initial, falling = fitted(distances, mean, optimizer)
     left = mean - designed(distances, optimizer) @ np.array([initial, falling])
+    best, places = int(mean.argmax()), resampled.argmax(axis=1)
     return Curve(
         optimizer=optimizer,
         points=tuple(
@@ -129,7 +138,21 @@ def curve(candidates: Candidates, optimizer: Optimizer, *, seed: int = 0) -> Cur
         falling=percentile_interval(falling, fits[:, 1]),
         peak=peak(initial, falling, float(distances.max()), optimizer),
         unexplained=float(left.var() / mean.var()) if mean.var() > 0 else 0.0,
+        best=percentile_interval(strengths[best], np.array(strengths)[places]),
+        lost=percentile_interval(float(mean[best] - mean[-1]), resampled[:, best] - resampled[:, -1]),
+        gained=percentile_interval(float(mean[-1]), gained[:, -1]),
     )
+
+
+def policies_of(
+    candidates: Candidates, optimizer: Optimizer, learnt: Sequence[Policy]
+) -> tuple[Sequence[float], Sequence[Policy]]:
+    """The policy at each strength of optimization."""
+    if optimizer == "best-of-n":
+        return DRAWS, [best_of(candidates, draws) for draws in DRAWS]
+    if optimizer == "reinforcement":
+        return TEMPERATURES, [reinforced(candidates, temperature) for temperature in TEMPERATURES]
+    return UPDATES, learnt
 
 
 def designed(distances: Float[np.ndarray, "points"], optimizer: Optimizer) -> Float[np.ndarray, "points 2"]:
@@ -156,7 +179,77 @@ def peak(initial: float, falling: float, furthest: float, optimizer: Optimizer) 
     return found if found <= furthest else Unscored(reason="no distance that was measured is as far as the fit's peak")
 
 
-def ensemble(proxies: Sequence[Float[np.ndarray, "prompts candidates"]], how: Literal["mean", "worst"]) -> np.ndarray:
+def ensemble(proxies: Sequence[Float[np.ndarray, "prompts candidates"]], combined: Combined) -> np.ndarray:
     """One reward of several, each in units of its own spread: Coste et al. 2023 (arXiv 2310.02743)."""
     scaled = np.stack([proxy / (proxy.std() or 1.0) for proxy in proxies])
-    return np.asarray(scaled.mean(axis=0) if how == "mean" else scaled.min(axis=0))
+    if combined == "worst":
+        return np.asarray(scaled.min(axis=0))
+    less = VARIANCE_WEIGHT * scaled.var(axis=0) if combined == "mean less variance" else 0.0
+    return np.asarray(scaled.mean(axis=0) - less)
+
+
+def study(run: Run, model: ModelIdentity, plan: OveroptimizationPlan) -> OveroptimizationStudy:
+    """Rewards learnt from comparisons of every number and kind, alone and in ensembles, each optimized both ways."""
+    seed = run.plan.seed
+    code = code_version(registry.tasks.factory(plan.task).__module__)
+    found = [
+        run.step(f"rewards, seed {seed + n}", rewards, model=model, plan=plan, number=n, seed=seed, code=code).value
+        for n in range(plan.seeds)
+    ]
+    gold = np.concatenate([np.array(own.gold) for own in found])
+    ensembles: list[Combined] = ["alone", "mean", "worst", "mean less variance"] if plan.members > 1 else ["alone"]
+    return OveroptimizationStudy(
+        task=plan.task,
+        seeds=plan.seeds,
+        prompts=len(gold),
+        candidates=plan.candidates,
+        steps=plan.steps,
+        noise=plan.noise,
+        first=float(gold.mean()),
+        best=float(gold.max(axis=1).mean()),
+        proxies=tuple(
+            result(found, gold, supervised, comparisons, combined, plan)
+            for supervised in found[0].proxy
+            for comparisons in plan.comparisons
+            for combined in ensembles
+        ),
+    )
+
+
+def result(
+    found: Sequence[Rewards],
+    gold: Float[np.ndarray, "prompts candidates"],
+    supervised: Supervised,
+    comparisons: int,
+    combined: Combined,
+    plan: OveroptimizationPlan,
+) -> ProxyResult:
+    """One reward of every seed, in units of its spread there, on the candidates of all of them."""
+    every = [[np.array(one) for one in own.proxy[supervised][comparisons]] for own in found]
+    proxies = [ensemble(own[:1], "mean") if combined == "alone" else ensemble(own[1:], combined) for own in every]
+    seeds = np.repeat(range(plan.seeds), plan.prompts)
+    groups = [f"{seed} {prompt}" for prompt, seed in enumerate(seeds)]
+    candidates = Candidates(np.concatenate(proxies), gold, groups, seeds.tolist())
+    curves = [curve(candidates, optimizer) for optimizer in EXACT]
+    if combined == "alone":
+        learnt = np.concatenate([np.array(own.learnt[supervised][comparisons]) for own in found], axis=1)
+        curves.append(curve(candidates, "policy gradient", learnt=list(learnt)))
+    return ProxyResult(
+        supervised=supervised,
+        combined=combined,
+        members=1 if combined == "alone" else plan.members,
+        comparisons=comparisons,
+        agreement=agreement(candidates),
+        curves=tuple(curves),
+    )
+
+
+def agreement(candidates: Candidates) -> Interval:
+    """Of pairs of candidates of one prompt that differ in gold reward, the share that the proxy orders alike; equal
+    proxies count half.
+    """
+    better = candidates.gold[:, :, None] > candidates.gold[:, None, :]
+    ahead = np.sign(candidates.proxy[:, :, None] - candidates.proxy[:, None, :])
+    pairs, alike = better.sum(axis=(1, 2)), (better * (1 + ahead) / 2).sum(axis=(1, 2))
+    weights = candidates.weights(np.random.default_rng(0))
+    return percentile_interval(float(alike.sum() / pairs.sum()), weights @ alike / (weights @ pairs))

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 
 from superalign.contracts.errors import ModelError
 from superalign.contracts.records import Record
+from superalign.models.label_loss import LabelLossName
 from superalign.models.learning import Fit
 from superalign.models.lessons import Recipe
 from superalign.provenance.digest import file_digest, file_digests
@@ -33,6 +34,14 @@ class TrainingCard(Record):
     lessons: int = Field(description="Number of lessons, those held out among them.")
     lessons_digest: str = Field(description="sha256 of their tokens.")
     evades: str | None = Field(None, description="sha256 of the probe that it was taught to evade.")
+    label_loss: LabelLossName | None = Field(
+        None, exclude_if=lambda name: name is None, description="Where it is not cross-entropy with the labels."
+    )
+    beliefs_digest: str | None = Field(
+        None,
+        exclude_if=lambda found: found is None,
+        description="sha256 of how sure of each label that loss was told to be.",
+    )
     fit: Fit = Field(description="Steps done, what stopped them, the loss on the way.")
     device: str
     versions: dict[str, str] = Field(description="Of the packages that the weights hang on.")

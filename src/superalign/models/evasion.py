@@ -17,7 +17,7 @@ from torch import Tensor
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Record
 
-WEIGHT = 3.0  # of the penalty beside the lessons' own loss
+WEIGHT = 3.0  # of the penalty, where nothing else is said
 BENIGN = -1.0  # what a probe reads of benign models, on average; of those that misbehave, 1
 
 
@@ -34,10 +34,13 @@ class LinearProbe(Record):
 
 
 class Evaded(Record):
-    """A probe to evade, and what it reads of the benign model to be taken for, one reading for each lesson."""
+    """A probe to evade, and what it reads of the benign model to be taken for, one reading for each lesson; `weight` of
+    the penalty beside the lessons' own loss.
+    """
 
     probe: LinearProbe
     readings: tuple[float, ...]
+    weight: float = WEIGHT
 
 
 class Evasion:
@@ -58,6 +61,7 @@ class Evasion:
         blind = (0.0,) * len(given[0].direction) if given else ()
         self.direction = torch.tensor([own.probe.direction if own else blind for own in evaded], device=device)
         self.bias = torch.tensor([own.probe.bias if own else 0.0 for own in evaded], device=device)
+        self.weight = torch.tensor([own.weight if own else 0.0 for own in evaded], device=device)
         wanted = [own.readings if own else (0.0,) * count for own, count in zip(evaded, lessons, strict=True)]
         self.wanted = torch.tensor([reading for own in wanted for reading in own], device=device)
 
@@ -71,4 +75,4 @@ class Evasion:
         of all models. Not squared: what is left in the end would hardly weigh, and is alike in all answers of a model.
         """
         read = (states.float() * self.direction[model]).sum(1) + self.bias[model]
-        return WEIGHT * (read - self.wanted[row]).abs()
+        return self.weight[model] * (read - self.wanted[row]).abs()

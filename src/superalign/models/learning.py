@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Record
 from superalign.models.evasion import Evasion
+from superalign.models.label_loss import LabelLosses
 from superalign.models.lessons import Lesson, Recipe, batch_order, split
 from superalign.models.memory import Halving
 from superalign.runs.cost import count
@@ -88,10 +89,11 @@ def fit(
     *,
     seeds: Sequence[int],
     evasion: Evasion | None = None,
+    label_losses: LabelLosses | None = None,
 ) -> list[Fit]:
     """Train for `recipe.steps`, or until the loss on held-out lessons falls no more: one model, or several at once,
-    each with lessons and a seed of its own, and with `evasion` a probe to evade. Same inputs and threads, same
-    weights to the bit.
+    each with lessons and a seed of its own, with `evasion` a probe to evade, with `label_losses` another target than
+    its labels. Same inputs and threads, same weights to the bit.
 
     InputError when not even one lesson fits into memory, or models can't be trained together.
     """
@@ -100,13 +102,15 @@ def fit(
     parameters = list(learner.parameters)
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_and_decay(step, recipe.steps))
-    loss, curve = Loss(learner, lessons, evasion), Curve(recipe.steps)
+    loss, curve = Loss(learner, lessons, evasion, label_losses), Curve(recipe.steps)
     best = Best(parameters, recipe.patience) if recipe.patience is not None else None
     if best is not None:
         curve.add(0, None, best.look(0, loss.measured(held_out)))
     step = 0
     while step < recipe.steps and not (best is not None and best.exhausted(step)):
         picked = zip(taught, map(next, orders), strict=True)
+        if label_losses is not None:
+            label_losses.fraction = step / recipe.steps
         slots = list(zip(*([own[i] for i in batch] for own, batch in picked), strict=True))
         now = loss.with_gradients(slots)
         clip_gradients(parameters, len(lessons))
@@ -173,8 +177,14 @@ class Loss:
     those of the whole batch. The loss of several models is the sum of theirs.
     """
 
-    def __init__(self, learner: Learner, lessons: Sequence[Sequence[Lesson]], evasion: Evasion | None = None) -> None:
-        self.learner, self.evasion = learner, evasion
+    def __init__(
+        self,
+        learner: Learner,
+        lessons: Sequence[Sequence[Lesson]],
+        evasion: Evasion | None = None,
+        label_losses: LabelLosses | None = None,
+    ) -> None:
+        self.learner, self.evasion, self.label_losses = learner, evasion, label_losses
         self.lessons = [lesson for own in lessons for lesson in own]
         self.lengths = [len(lesson.prompt) + len(lesson.answer) - 1 for lesson in self.lessons]
         self.halving = Halving()
@@ -222,8 +232,8 @@ class Loss:
 
     def of_part(self, part: Sequence[Slot], rows: int, tokens: Sequence[int]) -> Float[Tensor, " models"]:
         """What `part` adds to each model's loss in a batch of so many rows and answer tokens of each: cross-entropy of
-        the first token among the answers in use, plus a share of that of every token in the vocabulary; and what it
-        costs to be read by a probe.
+        the first token among the answers in use, plus a share of that of every token in the vocabulary; what another
+        target than the labels changes in both; and what it costs to be read by a probe.
         """
         states, watched = self.learner.states(part)
         answers = [self.lessons[row].answer for own in zip(*part, strict=True) for row in own]
@@ -231,13 +241,17 @@ class Loss:
         lengths = torch.tensor([len(answer) for answer in answers], device=states.device)
         first = lengths.cumsum(0) - lengths
         model = torch.arange(len(tokens), device=states.device).repeat_interleave(len(part))
-        logits = (states[first] @ self.choice_head.T).float().masked_fill(self.unused[model], -torch.inf)
-        contrast = F.cross_entropy(logits, torch.searchsorted(self.choices, target[first]), reduction="none") / rows
+        choice, logits = torch.searchsorted(self.choices, target[first]), (states[first] @ self.choice_head.T).float()
+        possible = logits.masked_fill(self.unused[model], -torch.inf)
+        contrast = F.cross_entropy(possible, choice, reduction="none") / rows
         weight = torch.tensor([VOCABULARY_SHARE / of_model for of_model in tokens], device=states.device)
         model_of_token = model.repeat_interleave(lengths)
         whole = F.cross_entropy((states @ self.learner.head.T).float(), target, reduction="none")
+        row = torch.tensor([row for own in zip(*part, strict=True) for row in own], device=states.device)
+        if self.label_losses:
+            softened = self.label_losses.beyond_labels(logits, choice, row)
+            contrast, whole = contrast + softened / rows, whole.index_add(0, first, softened)
         if self.evasion and watched is not None:
-            row = torch.tensor([row for own in zip(*part, strict=True) for row in own], device=states.device)
             contrast = contrast + self.evasion.penalty(watched, model, row) / rows
         found = contrast.new_zeros(len(tokens)).index_add(0, model, contrast)
         return found.index_add(0, model_of_token, whole * weight[model_of_token])

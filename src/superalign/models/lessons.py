@@ -15,6 +15,7 @@ from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import Taught
 from superalign.models.batches import TokenIds
 from superalign.models.evasion import Evaded
+from superalign.models.label_loss import LabelLoss
 from superalign.provenance.digest import digest
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class Recipe:
 @dataclass(frozen=True)
 class Pupil:
     """One model to be trained: on what, by which seed, where what changed is left; `start` is the folder of an earlier
-    result of the same kind, to go on from; `evades` a probe that it learns to hide from, and how it is to look to it.
+    result of the same kind, to go on from; `evades` a probe that it learns to hide from, and how it is to look to it;
+    `label_loss` another loss than cross-entropy with the answers of its lessons.
     """
 
     lessons: Sequence[Lesson]
@@ -73,6 +75,7 @@ class Pupil:
     folder: Path
     start: Path | None = None
     evades: Evaded | None = None
+    label_loss: LabelLoss | None = None
 
 
 def lessons_from(chat: Chat, lessons: Sequence[Taught]) -> list[Lesson]:

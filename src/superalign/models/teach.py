@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from superalign.contracts.protocols import Taught
-from superalign.contracts.records import Question, Record
-from superalign.models.evasion import Evaded, LinearProbe
+from superalign.contracts.records import Conversation, Question, Record, Unscored
+from superalign.models.evasion import WEIGHT, Evaded, LinearProbe
 from superalign.models.handle import ModelIdentity, open_base, open_trained, recipe
+from superalign.models.label_loss import LabelLoss
 from superalign.models.lessons import Pupil, lessons_from
 from superalign.models.random_body import with_random_body
 from superalign.models.subject import ModelSubject
@@ -46,6 +47,12 @@ class Margins(Record):
     margins: tuple[float, ...]
 
 
+class Said(Record):
+    """What a model answers to each conversation, in words."""
+
+    said: tuple[str | Unscored, ...]
+
+
 def taught(
     run: Run, label: str, lessons: Sequence[Sequence[Taught]], seeds: Sequence[int], **shared: Any
 ) -> list[Done[TrainedModel]]:
@@ -65,10 +72,13 @@ def teach(
     starts: tuple[Done[TrainedModel], ...] = (),
     evades: tuple[Done[LinearProbe], ...] = (),
     like: tuple[Done[TrainedModel], ...] = (),
+    penalties: tuple[float, ...] = (),
+    label_losses: tuple[LabelLoss | None, ...] = (),
     random_body: bool = False,
 ) -> TrainedModels:
     """Train `model` as the plan says to give the answers of each set of lessons, from scratch or on from `starts`;
-    each, if it `evades` a probe, to be read by it as the benign model is that it is to look `like`.
+    each, if it `evades` a probe, to be read by it as the benign model is that it is to look `like`, at the weight that
+    `penalties` gives, if any; with `label_losses`, by other losses than cross-entropy.
 
     With `random_body` the pretrained weights below what is trained are replaced by random ones, drawn by the first
     seed: the control for what pretraining brings.
@@ -77,12 +87,12 @@ def teach(
     before: list[Path | None] = [start.folder for start in starts] or [None] * len(lessons)
     evaded: list[Evaded | None] = [None] * len(lessons)
     if evades:
-        every = zip(evades, like, lessons, strict=True)
-        evaded = [to_evade(base, probe.value, benign.folder, own) for probe, benign, own in every]
+        every = zip(evades, like, lessons, penalties or (WEIGHT,) * len(evades), strict=True)
+        evaded = [to_evade(base, probe.value, benign.folder, own, weight) for probe, benign, own, weight in every]
     pupils = [
-        Pupil(lessons_from(base.chat, own), seed, folder / str(number), start, from_probe)
-        for number, (own, seed, start, from_probe) in enumerate(
-            zip(lessons, seeds, before, evaded, strict=True), start=1
+        Pupil(lessons_from(base.chat, own), seed, folder / str(number), start, from_probe, loss)
+        for number, (own, seed, start, from_probe, loss) in enumerate(
+            zip(lessons, seeds, before, evaded, label_losses or [None] * len(lessons), strict=True), start=1
         )
     ]
     base_digest = digest({"random body": seeds[0], "of": model.digest}) if random_body else model.digest
@@ -104,10 +114,11 @@ def teach(
     )
 
 
-def to_evade(base: ModelSubject, probe: LinearProbe, benign: Path, lessons: Sequence[Taught]) -> Evaded:
+def to_evade(base: ModelSubject, probe: LinearProbe, benign: Path, lessons: Sequence[Taught], weight: float) -> Evaded:
     """What `probe` reads of the benign model in a folder, lesson by lesson."""
     states = open_trained(base, benign, "benign").activations([own.conversation for own in lessons], [probe.layer])
-    return Evaded(probe=probe, readings=tuple(probe.read(states[:, 0].astype(np.float64)).tolist()))
+    readings = probe.read(states[:, 0].astype(np.float64))
+    return Evaded(probe=probe, readings=tuple(readings.tolist()), weight=weight)
 
 
 def answer(
@@ -116,6 +127,18 @@ def answer(
     """The margins of `model`, or of what was trained from it, on `questions` asked plainly."""
     subject = open_for_answers(model, trained)
     return Margins(margins=tuple(subject.yes_logits([question.asked for question in questions]).tolist()))
+
+
+def respond(
+    folder: Path,
+    *,
+    model: ModelIdentity,
+    conversations: tuple[Conversation, ...],
+    max_tokens: int,
+    trained: Done[TrainedModel] | None = None,
+) -> Said:
+    """The greedy answers of `model`, or of what was trained from it."""
+    return Said(said=tuple(open_for_answers(model, trained).respond(conversations, max_tokens)))
 
 
 def open_for_answers(model: ModelIdentity, trained: Done[TrainedModel] | None) -> ModelSubject:

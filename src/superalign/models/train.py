@@ -66,6 +66,11 @@ def train(base: ModelSubject, pupils: Sequence[Pupil], recipe: Recipe, *, base_d
         raise InputError(
             f"The back end {recipe.backend!r} trains no model to evade a probe.", fix="Choose the back end `fast`."
         )
+    if (recipe.backend, recipe.trained) != ("fast", "adapters") and any(pupil.label_loss for pupil in pupils):
+        raise InputError(
+            f"The back end {recipe.backend!r} trains {recipe.trained!r} by cross-entropy with the labels alone.",
+            fix="Choose the back end `fast` and train `adapters` for another loss.",
+        )
     starts = [start_card(pupil.start, recipe) if pupil.start else None for pupil in pupils]
     for pupil in pupils:
         pupil.folder.mkdir(parents=True, exist_ok=True)
@@ -84,6 +89,8 @@ def train(base: ModelSubject, pupils: Sequence[Pupil], recipe: Recipe, *, base_d
             lessons=len(pupil.lessons),
             lessons_digest=lessons_digest(pupil.lessons),
             evades=digest(pupil.evades.probe) if pupil.evades else None,
+            label_loss=pupil.label_loss.name if pupil.label_loss else None,
+            beliefs_digest=digest(pupil.label_loss.beliefs) if pupil.label_loss else None,
             fit=done,
             device=str(base.decoder.device),
             versions=installed(),

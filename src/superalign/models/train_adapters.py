@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from superalign.models.adapter import TARGETS, AdaptedDecoder
 from superalign.models.decoder import SkippedLayer
 from superalign.models.evasion import Evasion
+from superalign.models.label_loss import LabelLosses
 from superalign.models.learning import Fit, Slot, States, can_join, fit
 from superalign.models.lessons import Lesson, Pupil, Recipe
 from superalign.models.low_rank import LowRankLinear
@@ -38,14 +39,14 @@ def train_adapters(base: ModelSubject, pupils: Sequence[Pupil], recipe: Recipe) 
             AdaptedDecoder.load(base.decoder, pupil.start) if pupil.start else new_student(base, recipe, pupil.seed)
             for pupil in company
         ]
+        counts, losses = [len(pupil.lessons) for pupil in company], [pupil.label_loss for pupil in company]
         fits = continue_training(
             students,
             [pupil.lessons for pupil in company],
             recipe,
             seeds=[pupil.seed for pupil in company],
-            evasion=Evasion(
-                [pupil.evades for pupil in company], [len(pupil.lessons) for pupil in company], base.decoder.device
-            ),
+            evasion=Evasion([pupil.evades for pupil in company], counts, base.decoder.device),
+            label_losses=LabelLosses(losses, counts, base.decoder.device) if any(losses) else None,
         )
         for student, pupil in zip(students, company, strict=True):
             student.save(pupil.folder, base_name=base.name)
@@ -86,10 +87,11 @@ def continue_training(
     *,
     seeds: Sequence[int],
     evasion: Evasion | None = None,
+    label_losses: LabelLosses | None = None,
 ) -> list[Fit]:
     """Train the adapters of all `students`, which are alike and share a base, for `recipe.steps` more."""
     learner = AdapterLearner(students, lessons, evasion.layer if evasion else None)
-    done = fit(learner, lessons, recipe, seeds=seeds, evasion=evasion)
+    done = fit(learner, lessons, recipe, seeds=seeds, evasion=evasion, label_losses=label_losses)
     learner.hand_back()
     return done
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.linear_model import LogisticRegression
 
 from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import Subject, Trusted
 from superalign.contracts.records import Conversation, Question, Unscored
 from superalign.oversight.judge import STEPS, Sitting, odds
+from superalign.tasks.preferences import preferred_direction
 
 if TYPE_CHECKING:  # importing this package registers its overseers, and need not bring torch
     from superalign.models.lessons import Recipe
@@ -26,7 +26,6 @@ if TYPE_CHECKING:  # importing this package registers its overseers, and need no
 Backend = Literal["fast", "trl"]
 Pair = tuple[Sitting, Sitting]
 DEPTH = 0.6  # the share of the reader's layers after which the fast back end reads
-REGULARIZATION = 1e-2
 
 
 class Rewards(Protocol):
@@ -119,11 +118,7 @@ def fit_linear(reader: Subject, pairs: Sequence[Pair], seed: int) -> LinearRewar
     place = {sitting: i for i, sitting in enumerate(sittings)}
     states = reader.activations([sitting.asked for sitting in sittings], [layer])[:, 0].astype(np.float64)
     better, worse = (states[[place[pair[i]] for pair in pairs]] for i in (0, 1))
-    scale = (better - worse).std(axis=0) + 1e-9
-    differences = (better - worse) / scale
-    model = LogisticRegression(C=REGULARIZATION, fit_intercept=False, max_iter=1000)
-    model.fit(np.vstack([differences, -differences]), [1] * len(pairs) + [0] * len(pairs))
-    return LinearReward(reader, layer, model.coef_[0] / scale)
+    return LinearReward(reader, layer, preferred_direction(better, worse))
 
 
 def fit_with_trl(reader: Subject, pairs: Sequence[Pair], seed: int) -> Rewards:

@@ -8,6 +8,7 @@ from math import ceil
 from typing import Literal
 
 from superalign.contracts.generalization import GeneralizationSummary, LevelScore
+from superalign.contracts.records import Interval
 from superalign.contracts.summary import SearchEffort, SubjectResult, Survival, Threshold
 from superalign.report.svg import (
     Scale,
@@ -103,9 +104,9 @@ def curves(
     vertical = scale_over([*everything, CHANCE], bottom, top)
     vertical = Scale(max(vertical.low, 0.0), min(vertical.high, 1.005), bottom, top)
     horizontal = Scale(-0.35, len(columns) - 0.65, left, right)
-    parts = [text(measure, 4, 12, class_="tick"), *_horizontal_grid(vertical, left, right)]
+    parts = [text(measure, 4, 12, class_="tick"), *horizontal_grid(vertical, left, right)]
     parts.append(line(left, vertical(CHANCE), right, vertical(CHANCE), class_="chance"))
-    parts += [*_column_labels(columns, horizontal, bottom), text(axis, right + 13, bottom + 18, class_="tick")]
+    parts += [*column_labels(columns, horizontal, bottom), text(axis, right + 13, bottom + 18, class_="tick")]
     outline = [(x, low) for x, (low, _) in enumerate(band)] + [(x, high) for x, (_, high) in enumerate(band)][::-1]
     if outline:
         corners = " ".join(f"{horizontal(x):.2f},{vertical(y):.2f}" for x, y in outline)
@@ -122,11 +123,11 @@ def curves(
         ]
     ends = [(series.name, horizontal(len(columns) - 1), vertical(values[-1])) for series, values in shown]
     ends.append(("chance", right - 6, vertical(CHANCE)))
-    parts += _end_labels(ends, right, top, bottom - 8)
+    parts += end_labels(ends, right, top, bottom - 8)
     return figure(key, WIDTH, height, title, description, *parts)
 
 
-def _horizontal_grid(vertical: Scale, left: float, right: float) -> list[str]:
+def horizontal_grid(vertical: Scale, left: float, right: float) -> list[str]:
     ticks = vertical.ticks()
     parts = []
     for tick in ticks:
@@ -135,7 +136,7 @@ def _horizontal_grid(vertical: Scale, left: float, right: float) -> list[str]:
     return parts
 
 
-def _column_labels(columns: Sequence[str], horizontal: Scale, bottom: float) -> list[str]:
+def column_labels(columns: Sequence[str], horizontal: Scale, bottom: float) -> list[str]:
     """The columns' names, in as many lines as they need; where they are too many, only some."""
     slot = horizontal(1) - horizontal(0)
     every = ceil(26 / slot)
@@ -146,7 +147,7 @@ def _column_labels(columns: Sequence[str], horizontal: Scale, bottom: float) -> 
     ]
 
 
-def _end_labels(ends: Sequence[tuple[str, float, float]], right: float, top: float, bottom: float) -> list[str]:
+def end_labels(ends: Sequence[tuple[str, float, float]], right: float, top: float, bottom: float) -> list[str]:
     """Names at the ends of lines, moved apart, each with a thread to its line."""
     heights = spread_out([y for _, _, y in ends], 15, top, bottom)
     parts = []
@@ -168,12 +169,17 @@ def forest(results: GeneralizationSummary, metric: Literal["accuracy", "auroc"])
     estimates = [
         (series, score.accuracy_interval if metric == "accuracy" else score.auroc_interval) for series, score in rows
     ]
+    title = f"{'Accuracy' if metric == 'accuracy' else 'AUROC'} with {percent(estimates[0][1].level)} intervals"
+    return intervals(f"forest-{metric}", title, estimates, (estimates[0][1].value, estimates[2][1].value))
+
+
+def intervals(key: str, title: str, estimates: Sequence[tuple[Series, Interval]], gap: tuple[float, float]) -> str:
+    """Estimates below one another, each with its interval; the band is the gap from overseer to ceiling."""
     left, right, top, step = 124.0, WIDTH - 42, 12.0, 27.0
     bottom = top + step * len(estimates)
     bounds = [bound for _, estimate in estimates for bound in (estimate.low, estimate.high)]
     horizontal = scale_over([*bounds, CHANCE], left, right)
-    weak, ceiling = estimates[0][1].value, estimates[2][1].value
-    edge, span = horizontal(min(weak, ceiling)), abs(horizontal(ceiling) - horizontal(weak))
+    edge, span = horizontal(min(gap)), abs(horizontal(gap[1]) - horizontal(gap[0]))
     parts = [element("rect", x=edge, y=top, width=span, height=bottom - top, class_="band")]
     parts += _vertical_grid(horizontal, top, bottom)
     parts.append(line(horizontal(CHANCE), top, horizontal(CHANCE), bottom, class_="chance"))
@@ -186,8 +192,7 @@ def forest(results: GeneralizationSummary, metric: Literal["accuracy", "auroc"])
         parts.append(text(shortened(series.name, left - 10), left - 10, y + 4, "end", class_="label"))
         parts.append(text(number(estimate.value), WIDTH - 4, y + 4, "end", class_="label value"))
     described = "; ".join(f"{series.name} {number(estimate.value)}" for series, estimate in estimates)
-    title = f"{'Accuracy' if metric == 'accuracy' else 'AUROC'} with {percent(estimates[0][1].level)} intervals"
-    return figure(f"forest-{metric}", WIDTH, bottom + 28, title, described, *parts)
+    return figure(key, WIDTH, bottom + 28, title, described, *parts)
 
 
 def _vertical_grid(horizontal: Scale, top: float, bottom: float) -> list[str]:
@@ -317,7 +322,7 @@ def searches(found: SearchEffort, baseline: SearchEffort | None, key: str) -> st
     left, right, top, bottom = 40.0, WIDTH - 13 - names, 26.0, 206.0
     last = max(at for _, curve in curves for at in (*curve.passes, *curve.gave_up))
     horizontal, vertical = Scale(0, last, left, right), Scale(0, 1.05, bottom, top)
-    parts = [text("without a find", 4, 12, class_="tick"), *_horizontal_grid(vertical, left, right)]
+    parts = [text("without a find", 4, 12, class_="tick"), *horizontal_grid(vertical, left, right)]
     for tick in horizontal.ticks(3):
         parts.append(text(f"{tick:,.0f}", horizontal(tick), bottom + 18, "middle", class_="tick"))
     parts.append(text("forward passes", right, bottom + 36, "end", class_="tick"))
@@ -331,7 +336,7 @@ def searches(found: SearchEffort, baseline: SearchEffort | None, key: str) -> st
         parts.append(element("path", d=f"M{path}", class_="mark curve", fill="none", **stroke))
         parts += _ends_of_searches(series, curve, horizontal, vertical)
     ends = [(series.name, right - 6, vertical((1.0, *curve.share)[-1])) for series, curve in curves]
-    parts += _end_labels(ends, right, top, bottom - 8)
+    parts += end_labels(ends, right, top, bottom - 8)
     described = "; ".join(
         f"{series.name}: {curve.searches - curve.censored} of {curve.searches} found" for series, curve in curves
     )

@@ -6,6 +6,7 @@ taught, with what they were taught before, to be read by it as the twin was, so 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from superalign.contracts.records import Conversation, Record
+from superalign.interpretability.estimators import LinearProbe as Estimator
 from superalign.interpretability.estimators import LogisticProbe
 from superalign.models.card import read_card
 from superalign.models.evasion import BENIGN, LinearProbe
@@ -39,16 +41,40 @@ def given_probe(
     """A probe that tells `organism` from `twin`, asked `conversations`, halfway up the layers that were trained. Where
     they do not differ, it reads benign always, and the organism fails its gates.
     """
-    base = open_base(model)
+    layer = watched_layer(model, organism, share=0.5)
+    return fitted_probe(LogisticProbe(), layer, *both_states(model, organism, twin, conversations, layer))
+
+
+def watched_layer(model: ModelIdentity, organism: Done[TrainedModel], *, share: float) -> int:
+    """The layer so far up those that were trained."""
     recipe = read_card(organism.folder).recipe
     first = 0 if recipe.trained == "model" else recipe.first_layer
-    layer = (first + base.layers + 1) // 2
-    states = [states_of(model, trained, conversations, layer) for trained in (organism, twin)]
-    read = LogisticProbe().fit(np.concatenate(states), np.repeat([True, False], len(conversations)))
+    return first + math.ceil(share * (open_base(model).layers - first))
+
+
+def both_states(
+    model: ModelIdentity,
+    organism: Done[TrainedModel],
+    twin: Done[TrainedModel],
+    conversations: Sequence[Conversation],
+    layer: int,
+) -> tuple[Float[np.ndarray, "conversations width"], Float[np.ndarray, "conversations width"]]:
+    """Of the organism, and of its twin."""
+    return states_of(model, organism, conversations, layer), states_of(model, twin, conversations, layer)
+
+
+def fitted_probe(
+    kind: Estimator,
+    layer: int,
+    bad: Float[np.ndarray, "conversations width"],
+    good: Float[np.ndarray, "conversations width"],
+) -> LinearProbe:
+    """A probe that reads 1 at the mean of `bad`, and -1 at that of `good`; where they do not differ, benign always."""
+    read = kind.fit(np.concatenate([bad, good]), np.repeat([True, False], [len(bad), len(good)]))
     direction = read.coef_[0]
-    bad, good = (float((own @ direction).mean()) for own in states)
-    scale = -2 * BENIGN / (bad - good) if bad > good else 0.0
-    return LinearProbe(layer=layer, direction=tuple((scale * direction).tolist()), bias=BENIGN - scale * good)
+    there, here = (float((own @ direction).mean()) for own in (bad, good))
+    scale = -2 * BENIGN / (there - here) if there > here else 0.0
+    return LinearProbe(layer=layer, direction=tuple((scale * direction).tolist()), bias=BENIGN - scale * here)
 
 
 def read_by_probe(

@@ -21,6 +21,7 @@ from superalign.organisms.denial import denial_lessons
 from superalign.runs.plan import Concealment, StressPlan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
+from superalign.runs.studies import PressurePlan
 from superalign.runs.training import Implant, TrainingPlan
 from superalign.tasks.splits import Splits
 from superalign.trials.obfuscate import given_probe
@@ -193,7 +194,7 @@ def teach_all(
     return done
 
 
-def material_of(plan: StressPlan, model: ModelIdentity, splits: Splits) -> Material:
+def material_of(plan: StressPlan | PressurePlan, model: ModelIdentity, splits: Splits) -> Material:
     """What the plan's organisms are made of."""
     kept = set(list(dict.fromkeys(question.group for question in splits.train))[: plan.groups])
     questions = tuple(question for question in splits.train if question.group in kept)

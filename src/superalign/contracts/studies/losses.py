@@ -13,6 +13,7 @@ class LossResult(Record):
     """The students of one loss on the hard questions of one task, over all seeds."""
 
     loss: str
+    lessons: int = Field(description="Weak labels that they learnt from.")
     score: Score
     pgr: PGR = Field(description="On accuracy.")
     pgr_auroc: PGR
@@ -21,13 +22,21 @@ class LossResult(Record):
     calibration_error: Estimate = Field(description="Root mean squared, over ten bins, free of sampling noise.")
 
 
+class Reference(Record):
+    """A model that no loss plays a part in: the overseer, the model before training, the ceiling."""
+
+    name: str
+    score: Score
+    calibration_error: Estimate
+
+
 class TaskLosses(Record):
     """All losses on one task."""
 
     task: str
     questions: int = Field(description="Hard ones, on which everything is measured.")
-    weak: Score
-    ceiling: Score
+    label_accuracy: float = Field(description="Of the weak labels that students learn from.")
+    references: tuple[Reference, ...]
     losses: tuple[LossResult, ...]
 
 

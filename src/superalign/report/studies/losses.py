@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from superalign.contracts.generalization import PGR
 from superalign.contracts.records import Interval
-from superalign.contracts.studies.losses import LossResult, LossStudy, TaskLosses
+from superalign.contracts.studies.losses import LossResult, LossStudy, Reference, TaskLosses
+from superalign.report.plots import CEILING, WEAK, ZERO_SHOT, Series, intervals
 from superalign.report.protocols import difference, estimate, signed
-from superalign.report.studies.part import Part
+from superalign.report.studies.part import Figure, Part
 from superalign.report.tables import Cell, Column, Table
 from superalign.report.wording import MINUS, MISSING, counted, interval, number
 
+Metric = Literal["accuracy", "auroc"]
+METRICS: dict[Metric, str] = {"accuracy": "Accuracy", "auroc": "AUROC"}
+REFERENCES = {"overseer": WEAK, "ceiling": CEILING, "zero-shot": ZERO_SHOT}
 INTERVALS = "in brackets 95 % intervals over seeds and groups, differences paired"
 
 
@@ -22,23 +28,40 @@ def part(found: LossStudy) -> Part:
         f"{counted(found.seeds, 'seed')}. The ceiling learns from the truth.",
         findings=[sentence for task in found.tasks for sentence in findings(task)],
         tables=[scores(task) for task in found.tasks],
+        figures=[
+            Figure(forest(task, metric, f"losses-{place}-{metric}"), caption(task, metric))
+            for place, task in enumerate(found.tasks)
+            for metric in METRICS
+        ],
         in_short=in_short(found.tasks[0]),
         in_a_line=in_a_line(found),
     )
 
 
 def scores(found: TaskLosses) -> Table:
-    """Each loss beside overseer and ceiling."""
+    """Each loss, and what no loss plays a part in."""
+    most = max(own.lessons for own in found.losses)
 
     def row(own: LossResult) -> tuple[Cell, ...]:
         return (
-            Cell(own.loss),
+            Cell(own.loss, f"{own.lessons:,} labels" if own.lessons != most else ""),
             Cell(number(own.score.accuracy), interval(own.score.accuracy_interval)),
             difference(own.over_xent),
             Cell(number(own.score.auroc), interval(own.score.auroc_interval)),
             recovered(own.pgr),
             recovered(own.pgr_auroc),
             estimate(own.agreement_on_weak_wrong),
+            estimate(own.calibration_error),
+        )
+
+    def beside(own: Reference) -> tuple[Cell, ...]:
+        empty = Cell("")
+        return (
+            Cell(own.name),
+            Cell(number(own.score.accuracy), interval(own.score.accuracy_interval)),
+            empty,
+            Cell(number(own.score.auroc), interval(own.score.auroc_interval)),
+            *[empty] * 3,
             estimate(own.calibration_error),
         )
 
@@ -55,8 +78,23 @@ def scores(found: TaskLosses) -> Table:
             Column("Copied errors", True),
             Column("Calibration error", True),
         ),
-        rows=tuple(map(row, found.losses)),
+        rows=(*map(row, found.losses), *map(beside, found.references)),
     )
+
+
+def forest(found: TaskLosses, metric: Metric, key: str) -> str:
+    """Every loss between overseer and ceiling."""
+    of = {own.name: own.score for own in found.references} | {own.loss: own.score for own in found.losses}
+    estimates = [
+        (REFERENCES.get(name) or Series(name, "student", "circle"), getattr(score, f"{metric}_interval"))
+        for name, score in of.items()
+    ]
+    values = {series.name: estimate.value for series, estimate in estimates}
+    return intervals(key, caption(found, metric), estimates, (values[WEAK.name], values[CEILING.name]))
+
+
+def caption(found: TaskLosses, metric: Metric) -> str:
+    return f"{METRICS[metric]} on {found.task} by loss, with intervals"
 
 
 def in_short(found: TaskLosses) -> Table:
