@@ -67,7 +67,7 @@ def one_side_of_two(choosing: int, arguing: int) -> float:
     return (choosing + arguing / 2) / (choosing + arguing) if choosing + arguing else 0.5
 
 
-def counted(side: bool, either: dict[bool, Ruling | Unscored], share: float) -> Ruling | Unscored:
+def counted(side: bool, either: dict[bool, Ruling | Unscored], share: float = 0.5) -> Ruling | Unscored:
     """The ruling after the argument for `side`, with what it would have been after the other."""
     scored = {own: found for own, found in either.items() if isinstance(found, Ruling)}
     if len(scored) < len(either):
