@@ -17,6 +17,7 @@ from superalign.contracts.records import Finding
 from superalign.contracts.summary import Summary
 from superalign.report import protocols, tables, wording
 from superalign.report.steps import steps
+from superalign.report.studies import parts
 from superalign.report.tables import Cell, Table
 from superalign.runs.manifest import Manifest
 from superalign.runs.plan import load_plan, plan_digest
@@ -37,7 +38,7 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
         summary, manifest = runs[0]
         seeds = [by_seed(runs)] if len(runs) > 1 else []
         results = root / "docs" / "results.md"
-        pages = {results: [*protocols_compared(summary), *trial(summary), *seeds]}
+        pages = {results: [*protocols_compared(summary), *studied(summary), *trial(summary), *seeds]}
         if manifest.name == SHOWN:
             pages = {root / "README.md": [*short(summary)], results: [*long(summary), *seeds]}
         source = provenance(summary, manifest, command)
@@ -126,6 +127,15 @@ def protocols_compared(summary: Summary) -> Iterator[str]:
             yield from map(markdown, drawn)
             if learnt := protocols.students(task):
                 yield markdown(learnt)
+
+
+def studied(summary: Summary) -> Iterator[str]:
+    """Of a plan with studies of generalization: what each found, and its tables."""
+    if summary.studies and summary.generalization:
+        yield markdown(tables.scores(summary.generalization))
+    for part in parts(summary.studies):
+        yield f"### {part.title}\n\n{bullets(part.findings)}"
+        yield from map(markdown, part.tables)
 
 
 def trial(summary: Summary) -> Iterator[str]:

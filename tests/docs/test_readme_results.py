@@ -9,7 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.report.test_studies import losses
 
+from superalign.contracts.studies import Studies
 from superalign.contracts.summary import Summary
 from superalign.runs.plan import load_plan
 from superalign.runs.progress import make_display
@@ -94,6 +96,17 @@ def test_of_a_plan_that_ends_with_oversight_the_results_page_gets_the_comparison
     page = results.read_text(encoding="utf-8")
     assert "### passage" in page and "- Better than direct: " in page and "- Did not help" in page
     assert "| Judge's accuracy |" in page and "Decision" not in page
+
+
+def test_of_a_plan_with_studies_the_results_page_gets_each_of_them(root: Path) -> None:
+    results = root / "docs" / "results.md"
+    results.write_text(PAGE + PAGE.replace("quickstart", "generalization"), encoding="utf-8")
+    summary = example.model_copy(update={"studies": Studies(losses=losses())})
+    assert script.main([str(run_of(root, summary, name="generalization"))], root) == 0
+    page = results.read_text(encoding="utf-8")
+    [part] = script.parts(summary.studies)
+    assert "| student (trained" in page and f"### {part.title}\n\n- " in page
+    assert all(script.markdown(table) in page for table in part.tables)
 
 
 def test_another_seed_is_part_of_the_command(root: Path) -> None:
