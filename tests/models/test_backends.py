@@ -281,10 +281,10 @@ def test_what_lies_in_the_folder_is_never_written_over(tiny: ModelSubject, tmp_p
 
 def test_no_truth_can_be_handed_in() -> None:
     """What stops a training is on the lessons; another source of labels would have to come through a parameter.
-    A probe is one vector for all lessons.
+    A probe is one vector for all lessons; a loss knows how sure the labeller was of each label.
     """
     assert inspect.signature(train).parameters.keys() == {"base", "pupils", "recipe", "base_digest"}
-    assert {field.name for field in fields(Pupil)} == {"lessons", "seed", "folder", "start", "evades"}
+    assert {field.name for field in fields(Pupil)} == {"lessons", "seed", "folder", "start", "evades", "label_loss"}
 
 
 @pytest.mark.parametrize(

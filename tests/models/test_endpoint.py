@@ -147,6 +147,16 @@ def test_silence_is_unscored_without_another_try(server: Server) -> None:
     assert len(server.requests) == 2
 
 
+def test_one_subjects_limit_is_not_anothers(server: Server) -> None:
+    """Inspect keeps the first limit of a model for the whole process: who is silent would hold all others up."""
+    endpoint(connections=1).respond([asked("Warm?")])
+    server.behaviours = (
+        lambda handler, body: (hangs if "silent" in str(body["messages"]) else says("Yes."))(handler, body),
+    )
+    silent, answered = endpoint(timeout=15.0).respond([asked("Be silent."), asked("Well?")])
+    assert reason(silent) == "no answer within 15 seconds" and answered == "Yes."
+
+
 def test_one_failure_leaves_the_other_answers(server: Server) -> None:
     server.behaviours = (fails(400), says("Yes."))
     answers = endpoint(connections=1).respond([asked("a"), asked("b"), asked("c")])

@@ -35,6 +35,9 @@ PROVIDERS = frozenset({
 SECRET_NAMES = ("KEY", "TOKEN", "SECRET", "PASSWORD")  # in the names of environment variables
 SHORTEST_SECRET = 8  # local servers take any key; replacing a word such as "none" would spoil the quote
 LONGEST_QUOTE = 200  # characters of what an endpoint says
+# As many as Inspect is told to let through. It keeps the first limit that it hears for a model in this process, and who
+# waits there behind a silent request would run out of patience: each subject has a limit of its own.
+INSPECT_CONNECTIONS = 10_000
 
 
 def is_endpoint(name: str) -> bool:
@@ -67,7 +70,7 @@ class EndpointSubject:
         """ModelError when Inspect AI or the provider's package is missing, no such provider exists or no key is set."""
         self.model = model
         self.name = name or model
-        self._inspect = _inspect_model(model, connections)
+        self._inspect = _inspect_model(model)
         self._free = asyncio.Semaphore(connections)
         self._attempts = attempts
         self._timeout = timeout
@@ -170,7 +173,7 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _inspect_model(model: str, connections: int) -> Model:
+def _inspect_model(model: str) -> Model:
     """Inspect's model, greedy, which makes one request a call: we do the retries, since we count them."""
     try:
         from inspect_ai.model import GenerateConfig, get_model
@@ -179,7 +182,7 @@ def _inspect_model(model: str, connections: int) -> Model:
             f"Model {model!r} is an endpoint, which needs Inspect AI.", fix="Run: pip install 'superalign[endpoints]'"
         ) from None
 
-    config = GenerateConfig(temperature=0.0, max_connections=connections, max_retries=0)
+    config = GenerateConfig(temperature=0.0, max_connections=INSPECT_CONNECTIONS, max_retries=0)
     try:
         found = get_model(model, config=config, memoize=False)
     except Exception as error:  # a provider may raise anything while it looks for its package, key and address

@@ -9,7 +9,6 @@ import random
 import re
 from collections.abc import Sequence
 
-from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import AnswerKey
 from superalign.contracts.records import Question
 from superalign.contracts.registry import tasks
@@ -24,8 +23,8 @@ LINE = re.compile(r"(-?\d+) ([+-]) (\d+) = (-?\d+)")
 class ChainSum:
     """Is 4 - 1 + 7 equal to 10? Evidence: the sum worked out, a step a line. Level by its steps.
 
-    The false version slips in one step, goes on from there rightly, and asks about what comes out. InputError where
-    reasoning-gym is not installed.
+    The false version slips in one step, goes on from there rightly, and asks about what comes out. Registered where
+    reasoning-gym is installed.
     """
 
     name = "chain-sum"
@@ -49,12 +48,8 @@ def worked(level: int, rng: random.Random) -> tuple[Version, Version]:
 
 def problem(terms: int, seed: int) -> str:
     """The first problem of so many terms from reasoning-gym's `chain_sum` with this seed."""
-    try:
-        from reasoning_gym import create_dataset
-    except ImportError:
-        raise InputError(
-            "The task 'chain-sum' needs reasoning-gym.", fix="Run: pip install 'superalign[reasoning-gym]'"
-        ) from None
+    from reasoning_gym import create_dataset  # takes seconds, and listing the tasks should not
+
     made = create_dataset(
         "chain_sum", seed=seed, size=1, min_terms=terms, max_terms=terms, min_digits=DIGITS, max_digits=DIGITS
     )
