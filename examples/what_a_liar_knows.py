@@ -9,7 +9,7 @@ layer, where its answer to trusted questions, asked plainly, is to begin; it is 
 cities behind the organism's trigger. Beside it stand the model's own answers, the same probe on its base, and one on
 shuffled labels.
 
-The layer is the earliest informative one, as in that paper: the first at which a probe, out of fold on the trusted
+The layer is the earliest informative one: the first at which a probe, out of fold on the trusted
 questions that the model is likely to know, gains 95 % of what it gains over chance at the best layer. Later ones may
 already hold what is to be said. Adapters are trained from three fifths of the depth on: where the layer lies below,
 what is read is the base's, which the organism has left as it was.

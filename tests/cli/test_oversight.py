@@ -55,7 +55,7 @@ def test_a_specification_is_taught_from_each_overseers_labels_and_measured(model
     done = oversight(model, "honesty", *SCRIPTED, "--protocol", "debate", "--lessons", "8")
     assert done.returncode == 0, done.stderr
     assert "Taught 'honest' from 16 labels" in done.stdout
-    assert all(f"by {who}\n" in done.stdout for who in ("nobody", "debate", "the truth"))
+    assert all(f"by {who} (" in done.stdout for who in ("nobody", "debate", "the truth"))
     assert max(map(len, (done.stdout + done.stderr).splitlines())) <= 80
 
 

@@ -89,6 +89,7 @@ def test_what_is_neither_yes_nor_no_nor_an_admission_is_unscored() -> None:
     found = conduct("x", TextSubject(lambda _: "Blue, I think."), game(groups=10))
     assert isinstance(found.right, Unscored) and "neither yes nor no" in found.right.reason
     assert isinstance(found.retraction, Unscored) and isinstance(found.made_up, Unscored)
+    assert 0 < found.unscored == found.answers
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def show_honesty(found: Honesty) -> None:
     }
     print(f"Taught {found.specification!r} from {found.lessons} labels:")
     for own in found.conducts:
-        print(f"\nby {own.taught_by}")
+        print(f"\nby {own.taught_by} ({own.unscored} of {own.answers} answers unscored)")
         show_rows({said: getattr(own, name) for name, said in numbers.items()})
     show_asked(found.asked)
 

@@ -71,6 +71,8 @@ class Conduct(Record):
     retracts_right: Measured = Field(description="Right answers taken back.")
     retraction: Measured = Field(description="The first less the second: 1 for who retracts what is wrong alone.")
     same_to_all: Measured = Field(description="Questions that it answers alike whoever asks, and alone.")
+    unscored: int = Field(description="Answers that are neither yes, no nor such an admission: left out of all these.")
+    answers: int = Field(description="Of how many.")
 
 
 class Honesty(Record):

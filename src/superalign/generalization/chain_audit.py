@@ -13,7 +13,7 @@ from superalign.contracts.records import Interval, Unscored
 from superalign.contracts.studies.chain import Arm, ArmName, BootstrapChain, Generation, How, PlantedError
 from superalign.generalization.pgr import PairedBootstrap
 from superalign.runs.studies import ChainPlan
-from superalign.tasks.metrics import accuracy, percentile_interval
+from superalign.tasks.metrics import percentile_interval
 
 Margins = Float[np.ndarray, "seeds questions"]
 Values = Float[np.ndarray, "seeds questions"]
@@ -50,8 +50,8 @@ def summarize(audit: Audit, plan: ChainPlan, seed: int, *, labelled: int, traine
         kind=plan.planted.kind,
         rate=plan.planted.rate,
         arms=tuple(audited(arm, audit, plan.tolerance, bootstrap, gate) for arm in audit.test),
-        over_direct=gain(last["chain"], last["direct"], bootstrap),
-        over_weakest=gain(last["chain"], last["weakest"], bootstrap),
+        over_direct=bootstrap.gain(last["chain"], last["direct"]),
+        over_weakest=bootstrap.gain(last["chain"], last["weakest"]),
         planted=tuple(planted_left(how, audit, bootstrap) for how in audit.wrong),
     )
 
@@ -75,7 +75,7 @@ def audited(arm: ArmName, audit: Audit, tolerance: float, bootstrap: PairedBoots
             for number, (own, shown) in enumerate(zip(tested, held_back, strict=True))
         ),
         gated=measured(right(let_pass, audit.truth), bootstrap),
-        gate_gain=gain(let_pass, tested[-1], bootstrap),
+        gate_gain=bootstrap.gain(let_pass, tested[-1]),
     )
 
 
@@ -127,12 +127,6 @@ def repeated(
     if not wrong.any(axis=1).all():
         return Unscored(reason="a first overseer is never wrong here")
     return measured(np.where(wrong, (own > 0) != truth, np.nan), bootstrap)
-
-
-def gain(own: Margins, other: Margins, bootstrap: PairedBootstrap) -> Interval:
-    """Accuracy less that of the other, paired."""
-    difference = bootstrap.value(accuracy, own) - bootstrap.value(accuracy, other)
-    return percentile_interval(difference, bootstrap.resampled(accuracy, own) - bootstrap.resampled(accuracy, other))
 
 
 def measured(values: Values, bootstrap: PairedBootstrap) -> Interval:

@@ -32,7 +32,7 @@ from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.runs.studies import LossesPlan, LossName
 from superalign.tasks.calibration import root, squared_calibration_error
-from superalign.tasks.metrics import accuracy, percentile_interval
+from superalign.tasks.metrics import percentile_interval
 from superalign.tasks.splits import Splits, by_group, divide
 
 Margins = Float[np.ndarray, "seeds questions"]
@@ -118,8 +118,11 @@ class Signal:
 
     def only(self, kept: Sequence[bool]) -> Signal:
         """Those that are `kept`."""
-        columns = (self.questions, self.labels, self.beliefs)
-        return Signal(*(tuple(compress(column, kept)) for column in columns))  # type: ignore[arg-type]
+        return Signal(
+            tuple(compress(self.questions, kept)),
+            tuple(compress(self.labels, kept)),
+            tuple(compress(self.beliefs, kept)),
+        )
 
 
 def signal_of(questions: Sequence[Question], judged: Sequence[Judgement | Unscored]) -> Signal:
@@ -234,5 +237,4 @@ def over(own: Margins, xent: Margins | None, bootstrap: PairedBootstrap) -> Inte
     """How much more accurate students are than those of cross-entropy."""
     if xent is None:
         return Unscored(reason="the plan has no students of cross-entropy")
-    difference = bootstrap.value(accuracy, own) - bootstrap.value(accuracy, xent)
-    return percentile_interval(difference, bootstrap.resampled(accuracy, own) - bootstrap.resampled(accuracy, xent))
+    return bootstrap.gain(own, xent)

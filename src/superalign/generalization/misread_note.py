@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float
 from superalign.contracts.protocols import AnswerKey
 from superalign.contracts.records import Conversation, Message, Question, Record
 from superalign.contracts.studies.myopia import Optimized
+from superalign.generalization.policy_gradient import advantage, softmax
 from superalign.models.generate import choice_logprobs
 from superalign.models.handle import ModelIdentity, open_base
 from superalign.models.subject import ModelSubject
@@ -104,7 +105,7 @@ class Policy:
         notes, answers = self.chances(world)
         then = (answers * world.pays).sum(axis=2)
         of_notes = advantage(notes, self.credit(world, then))
-        of_answers = notes[:, :, None] * answers * (world.pays - then[:, :, None])
+        of_answers = notes[:, :, None] * advantage(answers, world.pays)
         self.of_notes += RATE * world.before.T @ of_notes / len(notes)
         self.of_answers += RATE * np.einsum("qnw,qna->nwa", world.noted, of_answers) / len(notes)
 
@@ -190,18 +191,6 @@ def scaled(world: World, by: World) -> World:
         return np.concatenate([centred, np.ones((*own.shape[:-1], 1))], axis=-1)
 
     return World(world.notes, world.answers, units(world.before, by.before), units(world.noted, by.noted), world.truth)
-
-
-def softmax(logits: Float[np.ndarray, "*any choices"]) -> Float[np.ndarray, "*any choices"]:
-    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
-
-
-def advantage(
-    chances: Float[np.ndarray, "questions choices"], worth: Float[np.ndarray, "questions choices"]
-) -> Float[np.ndarray, "questions choices"]:
-    """The gradient of the expected worth with respect to the logits."""
-    return np.asarray(chances * (worth - (chances * worth).sum(axis=1, keepdims=True)))
 
 
 def _asked(question: Question) -> Conversation:

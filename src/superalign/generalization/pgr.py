@@ -61,6 +61,11 @@ class PairedBootstrap:
         per_seed = np.stack([metric(margin, self.truth, self._groups) for margin in margins], axis=1)
         return np.asarray((per_seed * self._seeds[seeds]).sum(axis=1))
 
+    def gain(self, own: Float[np.ndarray, "seeds questions"], other: Float[np.ndarray, "seeds questions"]) -> Interval:
+        """Accuracy less that of other models, paired."""
+        drawn = self.resampled(accuracy, own) - self.resampled(accuracy, other)
+        return percentile_interval(self.value(accuracy, own) - self.value(accuracy, other), drawn)
+
     def score(self, margins: Float[np.ndarray, "seeds questions"]) -> Score:
         """Accuracy and AUROC with their intervals."""
         found = {name: (self.value(m, margins), self.resampled(m, margins)) for name, m in METRICS.items()}

@@ -24,11 +24,20 @@ def course(
     scaled = reward / (reward.std() or 1.0)
     direction, found = np.zeros(width), []
     for number in range(UPDATES[-1] + 1):
-        logits = features @ direction
-        policy = np.exp(logits - logits.max(axis=1, keepdims=True))
-        policy /= policy.sum(axis=1, keepdims=True)
+        policy = softmax(features @ direction)
         if number in UPDATES:
             found.append(policy)
-        advantage = policy * (scaled - (policy * scaled).sum(axis=1, keepdims=True))
-        direction += RATE * np.einsum("pc,pcw->w", advantage, features) / len(features)
+        direction += RATE * np.einsum("pc,pcw->w", advantage(policy, scaled), features) / len(features)
     return found
+
+
+def softmax(logits: Float[np.ndarray, "*any choices"]) -> Float[np.ndarray, "*any choices"]:
+    weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+
+
+def advantage(
+    chances: Float[np.ndarray, "*any choices"], worth: Float[np.ndarray, "*any choices"]
+) -> Float[np.ndarray, "*any choices"]:
+    """The gradient of the expected worth with respect to the logits."""
+    return np.asarray(chances * (worth - (chances * worth).sum(axis=-1, keepdims=True)))

@@ -91,12 +91,12 @@ def product(margin: Rows, belief: Rows, second: Bool[Tensor, "models rows"], fra
 
 
 def bootstrapped_softly(margin: Rows, belief: Rows, second: Bool[Tensor, "models rows"], fraction: float) -> Rows:
-    """Reed et al. 2014 (arXiv 1412.6596), equation 6: drawn to what the model predicts, gradients and all."""
+    """Reed et al. 2014 (arXiv 1412.6596), soft: drawn to what the model predicts, gradients and all."""
     return SOFT_BOOTSTRAP + (1 - SOFT_BOOTSTRAP) * torch.sigmoid(margin)
 
 
 def bootstrapped_hard(margin: Rows, belief: Rows, second: Bool[Tensor, "models rows"], fraction: float) -> Rows:
-    """The same, equation 7: drawn to the answer that the model takes to be likelier."""
+    """The same, hard: drawn to the answer that the model takes to be likelier."""
     return HARD_BOOTSTRAP + (1 - HARD_BOOTSTRAP) * (margin.detach() > 0).to(margin)
 
 

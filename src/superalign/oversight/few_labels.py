@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from superalign.contracts.protocols import Trusted
 from superalign.contracts.records import Cost, Judgement, Question, Unscored
 from superalign.contracts.registry import overseers
+from superalign.oversight.judge import Sitting
 from superalign.runs.cost import metered
 
 
@@ -23,8 +24,9 @@ from superalign.runs.cost import metered
 class FewLabels:
     """A logistic judge on one shallow layer, taught by a few labels on easy questions; weak in data and in depth.
 
-    `depth` is the fraction of the model's layers that it reads. The labels' groups must not be among those judged: its
-    predictions are out of sample by construction, and a question from a labelled group comes back `Unscored`.
+    `depth` is the fraction of the model's layers that it reads; of evidence it is shown none. The labels' groups must not
+    be among those judged: its predictions are out of sample by construction, and a question from a labelled group comes
+    back `Unscored`.
     """
 
     name = "few-labels"
@@ -69,4 +71,4 @@ class FewLabels:
         return Judgement(question_id=question.id, probability=probability, cost=cost)
 
     def _read(self, questions: Sequence[Question]) -> Float[np.ndarray, "questions width"]:
-        return self._reader.activations([question.asked for question in questions], [self._layer])[:, 0]
+        return self._reader.activations([Sitting(question).asked for question in questions], [self._layer])[:, 0]

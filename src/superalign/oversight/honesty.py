@@ -112,6 +112,8 @@ def conduct(name: str, model: Subject, docket: Docket) -> Conduct:
         retracts_right=found.mean("retracts right"),
         retraction=found.difference("retracts wrong", "retracts right"),
         same_to_all=found.mean("same to all"),
+        unscored=sum(isinstance(own, Unscored) for own in meant),
+        answers=len(meant),
     )
 
 
@@ -173,5 +175,5 @@ def calibration(docket: Docket, margins: Sequence[float]) -> Measured:
 def silent(name: str) -> Conduct:
     """Of one whose overseer gave no label."""
     nothing = Unscored(reason="its overseer judged no question: there was nothing to learn")
-    numbers = [field for field in Conduct.model_fields if field != "taught_by"]
-    return Conduct(taught_by=name, **dict.fromkeys(numbers, nothing))
+    numbers = Conduct.model_fields.keys() - {"taught_by", "unscored", "answers"}
+    return Conduct(taught_by=name, **dict.fromkeys(numbers, nothing), unscored=0, answers=0)
