@@ -15,6 +15,7 @@ from superalign.interpretability.anomaly import Anomaly, Rearrangement
 from superalign.interpretability.departure import Activity, Look, departure, excess, excesses, rearrangement
 from superalign.models.audited import AuditedSubject
 from superalign.testing import conformance
+from superalign.testing.invented import comparisons
 from superalign.testing.tiny import tiny_relative, tiny_subject
 
 from ..scripted import WIDTH, ScriptedSubject, Shows, World, noise, text_of
@@ -69,7 +70,7 @@ def test_the_contract_is_kept_with_a_verdict(kind: type[Anomaly]) -> None:
     make = partial(kind, questions=20, asked=4)
     conformance.check_detector(make)
     trusted = tiny_subject()
-    questions, key = conformance.comparisons(20)
+    questions, key = comparisons(20)
     detector = make().fit(conformance.trusted_with(trusted, tuple(questions), key))
     assert isinstance(detector.assess(AuditedSubject(tiny_relative("any", trusted), kind.access)), Verdict)
 

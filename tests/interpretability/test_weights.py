@@ -18,10 +18,11 @@ from superalign.models.audited import AuditedSubject
 from superalign.models.delta import with_tensors
 from superalign.models.subject import ModelSubject
 from superalign.testing import conformance
+from superalign.testing.invented import comparisons
 from superalign.testing.tiny import tiny_relative, tiny_subject
 
 BASE = tiny_subject()
-QUESTIONS, KEY = conformance.comparisons(20)
+QUESTIONS, KEY = comparisons(20)
 WRITER = "model.layers.4.mlp.down_proj.weight"
 
 

@@ -14,7 +14,7 @@ from superalign.models.audited import AuditedSubject
 from superalign.models.lessons import Recipe
 from superalign.models.subject import ModelSubject
 from superalign.runs.cost import metered
-from superalign.testing.conformance import comparisons
+from superalign.testing.invented import comparisons
 from superalign.testing.tiny import tiny_relative, tiny_subject
 
 QUESTIONS, KEY = comparisons(20)

@@ -28,7 +28,7 @@ from superalign.robustness.abrupt import (
 )
 from superalign.robustness.checkpoints import measured, read_series, step_of
 from superalign.tasks.specification import default_specification
-from superalign.testing.conformance import comparisons
+from superalign.testing.invented import comparisons
 from superalign.testing.tiny import tiny_model
 
 TIME = np.linspace(0, 1, 12)

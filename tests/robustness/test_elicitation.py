@@ -17,11 +17,12 @@ from superalign.models.lessons import Recipe
 from superalign.models.subject import ModelSubject
 from superalign.robustness.elicitation import CONFIRMED, Elicitation
 from superalign.testing import conformance
+from superalign.testing.invented import comparisons
 from superalign.testing.tiny import tiny_subject
 
 from ..scripted import ScriptedSubject, World
 
-QUESTIONS, KEY = conformance.comparisons(160)
+QUESTIONS, KEY = comparisons(160)
 TRUTH = KEY.of(QUESTIONS).tolist()
 PASSWORD = "silver "
 

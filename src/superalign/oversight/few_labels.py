@@ -24,9 +24,9 @@ from superalign.runs.cost import metered
 class FewLabels:
     """A logistic judge on one shallow layer, taught by a few labels on easy questions; weak in data and in depth.
 
-    `depth` is the fraction of the model's layers that it reads; of evidence it is shown none. The labels' groups must not
-    be among those judged: its predictions are out of sample by construction, and a question from a labelled group comes
-    back `Unscored`.
+    `depth` is the fraction of the model's layers that it reads; of evidence it is shown none. The labels' groups must
+    not be among those judged: its predictions are out of sample by construction, and a question from a labelled group
+    comes back `Unscored`.
     """
 
     name = "few-labels"

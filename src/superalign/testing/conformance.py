@@ -14,13 +14,10 @@ A part is checked from outside only: nothing is asked of its insides, and passin
 from __future__ import annotations
 
 import math
-import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 from scipy.stats import binomtest
@@ -44,6 +41,7 @@ from superalign.models.subject import ModelSubject
 from superalign.organisms.gates import organism_gates
 from superalign.provenance.digest import canonical_json
 from superalign.tasks.specification import default_specification
+from superalign.testing.invented import comparisons, guarded, watched_task
 from superalign.testing.tiny import tiny_relative, tiny_subject
 
 WORDS = ("apple", "bridge", "candle", "desert", "engine", "flower", "garden", "hammer", "island", "jacket", "kettle")
@@ -317,50 +315,8 @@ class Watched(AuditedSubject):
         super()._need(access)
 
 
-def comparisons(groups: int) -> tuple[list[Question], AnswerKey]:
-    """Invented questions that no part can know: "Is 17 larger than 5?" and its converse, in random order."""
-    rng = random.Random(0)
-    questions, truth = [], {}
-    for group in range(groups):
-        pair = rng.sample(range(100), 2)
-        for a, b in rng.sample([pair, pair[::-1]], 2):
-            question = Question(
-                id=f"invented/{group}/{a}-{b}", prompt=f"Is {a} larger than {b}?", level=group % 3, group=str(group)
-            )
-            questions.append(question)
-            truth[question.id] = a > b
-    return questions, AnswerKey(truth=truth)
-
-
 def trusted_with(subject: Subject, questions: tuple[Question, ...], key: AnswerKey) -> Trusted:
     return Trusted(subject, questions, key, default_specification())
-
-
-@contextmanager
-def watched_task(asked_for: list[str]) -> Iterator[None]:
-    """While the invented questions are of a registered task, which writes to `asked_for` that its key was loaded."""
-
-    class Invented:
-        name, level_names = "invented", ("one", "two", "three")
-
-        def load(self, limit: int | None = None, seed: int = 0) -> tuple[list[Question], AnswerKey]:
-            asked_for.append("all questions of the task")
-            return comparisons(40)
-
-    tasks.names()  # has all others registered, which would else be forgotten with this one
-    with patch.dict(tasks._factories, invented=Invented):
-        yield
-
-
-def guarded(key: AnswerKey, asked_for: list[str]) -> AnswerKey:
-    """`key`, which writes to `asked_for` what it is asked for and does not hold."""
-
-    class Guarded(dict[str, bool]):
-        def __missing__(self, question_id: str) -> bool:
-            asked_for.append(question_id)
-            raise KeyError(question_id)
-
-    return AnswerKey.model_construct(truth=Guarded(key.truth))
 
 
 def by_group(questions: Sequence[Question]) -> dict[str, list[Question]]:
