@@ -64,7 +64,7 @@ class LanguagePart(Record):
 
 
 class Language(Record):
-    """The typed language of a problem's solutions: an expression's root gives `root`, and it is at most `depth` deep."""
+    """The typed language of a problem's solutions. An expression's root gives `root`; it is at most `depth` deep."""
 
     root: str
     parts: tuple[LanguagePart, ...]

@@ -1,0 +1,1 @@
+"""What an agent may do: a sandbox, monitors, approvals and budgets."""

@@ -1,0 +1,1 @@
+"""How much research labour an amount of compute is, with its uncertainty."""

@@ -1,0 +1,1 @@
+"""Proofs that an independent checker accepts, counterexamples that evaluation confirms, or neither."""
