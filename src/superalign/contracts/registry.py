@@ -21,6 +21,7 @@ OUR_PARTS = {
     "overseers": "superalign.oversight",
     "detectors": ("superalign.robustness", "superalign.interpretability"),
     "organisms": "superalign.organisms",
+    "problems": "superalign.researcher.problems",
 }
 
 
@@ -108,4 +109,5 @@ tasks = Registry("tasks")
 overseers = Registry("overseers")
 detectors = Registry("detectors")
 organisms = Registry("organisms")
-REGISTRIES = {registry.kind: registry for registry in (tasks, overseers, detectors, organisms)}
+problems = Registry("problems")
+REGISTRIES = {registry.kind: registry for registry in (tasks, overseers, detectors, organisms, problems)}

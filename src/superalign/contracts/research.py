@@ -88,7 +88,7 @@ class Expression(Record):
 
 
 class Program(Record):
-    """A solution as a Python file that defines `solve(stage, given)`: arrays by name to arrays by name."""
+    """A solution as a Python file that defines `solve(given)`, called as the root of an expression would be."""
 
     source: str = Field(max_length=100_000)
 
@@ -152,9 +152,16 @@ class Sample:
 
 @runtime_checkable
 class Problem(Protocol):
-    """A well-scoped problem with truth: development samples for whoever works on it, sealed ones for the evaluator."""
+    """A well-scoped problem with truth: development samples for whoever works on it, sealed ones for the evaluator.
+
+    `workbench` is the Python file that implements the language: its PARTS maps each part's name to a function, called
+    as `part(given, *inputs, **parameters)`. `given` holds all arrays that the sample gave so far, and the number of the
+    stage as "stage"; the root's value is the answer of that stage. The file runs confined, where numpy, scipy,
+    scikit-learn and nothing of superalign can be imported.
+    """
 
     card: ProblemCard
+    workbench: Path
 
     def prepare(self, part: Literal["development", "sealed", "final"], seed: int, folder: Path) -> list[Sample]:
         """The samples of one part, from models that are run or trained in `folder`. Parts share no groups, families or
@@ -162,9 +169,9 @@ class Problem(Protocol):
         """
         ...
 
-    def ask(self, sample: Sample, answers: Sequence[Arrays]) -> Arrays | None:
-        """What a solution is given next, after its `answers` so far; None when it has answered all. InputError for an
-        answer that can't be used.
+    def ask(self, sample: Sample, answers: Sequence[Arrays]) -> Arrays:
+        """What a solution is given next, after its `answers` so far: one for each of the card's stages. At first it is
+        what the sample gives. InputError for an answer that can't be used.
         """
         ...
 

@@ -1,0 +1,1 @@
+"""Well-scoped problems with sealed evaluation, registered by name."""
