@@ -182,11 +182,13 @@ def by_seed(runs: Sequence[tuple[Summary, Manifest]]) -> str:
 
 
 def markdown(table: Table) -> str:
-    """A table of the report as Markdown, its caption below."""
+    """A table of the report as Markdown, its caption and what its dashes mean below."""
     head = "| " + " | ".join(_escaped(column.name) for column in table.columns) + " |"
     line = "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|"
     rows = ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in table.rows]
-    return "\n".join([head, line, *rows, "", wording.sentence(table.caption)])
+    unmeasured = dict.fromkeys(cell.note for row in table.rows for cell in row if _is_dash(cell))
+    why = [f"- —: {_escaped(wording.sentence(reason))}" for reason in unmeasured]
+    return "\n".join([head, line, *rows, "", wording.sentence(table.caption), *([""] if why else []), *why])
 
 
 def bullets(items: Sequence[str]) -> str:
@@ -205,7 +207,14 @@ def filled(path: Path, plan: str, parts: list[str]) -> str:
     return before + start + "\n" + "\n\n".join(parts) + "\n" + end + after
 
 
+def _is_dash(cell: Cell) -> bool:
+    """A cell that was not measured, whose note is the reason."""
+    return cell.text == "—" and bool(cell.note)
+
+
 def _cell(cell: Cell) -> str:
+    if _is_dash(cell):
+        return cell.text
     note = cell.note if not cell.text or cell.note[:1] in "[>≤" else f"({cell.note})"
     return " ".join(_escaped(text) for text in (cell.text, note) if text)
 

@@ -60,7 +60,7 @@ def scores(found: OveroptimizationStudy, optimizer: Optimizer) -> Table:
             Cell(name(own), how(own)),
             estimate(own.agreement),
             difference(curve.gained),
-            Cell(f"{curve.best.value:.3g}", f"[{curve.best.low:.3g}, {curve.best.high:.3g}]"),
+            Cell(_strength(curve.best.value), f"[{_strength(curve.best.low)}, {_strength(curve.best.high)}]"),
             estimate(curve.lost),
             estimate(curve.initial),
             estimate(curve.falling),
@@ -94,7 +94,7 @@ def course(found: OveroptimizationStudy) -> Table:
         return [
             (
                 Cell(name(own), WAYS[curve.optimizer]),
-                Cell(f"{point.strength:.3g}"),
+                Cell(_strength(point.strength)),
                 Cell(number(point.distance)),
                 Cell(number(point.proxy)),
                 estimate(point.gold),
@@ -179,3 +179,8 @@ def in_a_line(found: OveroptimizationStudy) -> str:
     """For the overview: how many rewards fall."""
     falls = sum(any(curve.lost.low > 0 for curve in own.curves) for own in found.proxies)
     return f"learned rewards worth less when optimized further: {falls} of {len(found.proxies)}"
+
+
+def _strength(value: float) -> str:
+    """A number of candidates or updates whole, a temperature to three digits."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
