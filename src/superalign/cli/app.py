@@ -14,6 +14,7 @@ from superalign.cli import (
     oversight,
     parts,
     report,
+    research,
     robustness,
     run,
     serve,
@@ -65,6 +66,7 @@ for step in Step:
 app.add_typer(trial.app, name="trial", rich_help_panel=THE_JOB)
 app.add_typer(oversight.app, name="oversight", rich_help_panel=THE_JOB)
 app.add_typer(robustness.app, name="robustness", rich_help_panel=THE_JOB)
+app.add_typer(research.app, name="research", rich_help_panel=THE_JOB)
 app.add_typer(models.app, name="models", rich_help_panel=PARTS)
 for kind, group in parts.groups().items():
     app.add_typer(group, name=kind, rich_help_panel=PARTS)

@@ -22,13 +22,14 @@ KINDS = {
 
 def groups() -> dict[str, typer.Typer]:
     """One command group per kind of part."""
-    return {kind: _group(kind, says) for kind, says in KINDS.items()}
+    return {kind: group(kind, says) for kind, says in KINDS.items()}
 
 
-def _group(kind: str, says: str) -> typer.Typer:
+def group(kind: str, says: str) -> typer.Typer:
+    """The commands `list` and `show` of one kind of part."""
     app = typer.Typer(no_args_is_help=True, help=says)
 
-    @app.command("list", help=f"List the {kind} that a plan can name.")
+    @app.command("list", help=f"List the {kind}.")
     def list_parts(as_json: AsJson = False) -> None:
         rows = [_row(kind, name) for name in _registry(kind).names()]
         print_list(rows, ("name", "summary"), as_json=as_json)

@@ -1,1 +1,3 @@
 """Well-scoped problems with sealed evaluation, registered by name."""
+
+from superalign.researcher.problems import location as location

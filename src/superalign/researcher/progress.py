@@ -1,0 +1,57 @@
+"""How far a research run has come, for whoever watches: `research.json`, written anew after every trial."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from superalign.contracts.records import Unscored
+from superalign.contracts.research import Expression, ProblemCard, Solution
+from superalign.contracts.review import ResearchOutcome, ResearchProgress
+from superalign.researcher.accept import Decision
+from superalign.researcher.folder import ResearchRun, Side, best
+from superalign.researcher.language import text_of
+
+State = Literal["running", "waiting for review", "paused", "done", "stopped", "failed"]
+
+
+def progress_of(
+    run: ResearchRun, card: ProblemCard, state: State, decision: Decision | Unscored | None = None
+) -> ResearchProgress:
+    """What `trials` say, and the decision where there is one."""
+    opened = run.ledger.entries("opening")
+    accepted = opened[-1].body["found"] if isinstance(decision, Decision) and decision.accepted else None
+    says = "" if decision is None or isinstance(decision, Decision) else decision.reason
+    return ResearchProgress(
+        problem=card.name,
+        metric=card.metric,
+        larger_is_better=card.larger_is_better,
+        proposer=run.settings.proposer.name,
+        state=state,
+        says=says,
+        best=_best(run, card, "proposer"),
+        baseline=_best(run, card, "baseline"),
+        random_best=_best(run, card, "control"),
+        budget_used=sum(trial.outcome.seconds for trial in run.trials),
+        budget_total=run.settings.seconds,
+        budget_unit="seconds",
+        outcomes=tuple(
+            ResearchOutcome(
+                number=trial.outcome.number,
+                parents=trial.outcome.proposal.parents,
+                title=f"{trial.side}: {shown(trial.outcome.proposal.solution)}",
+                value=trial.outcome.result,
+                accepted=trial.outcome.number == accepted,
+            )
+            for trial in run.trials
+        ),
+    )
+
+
+def shown(solution: Solution) -> str:
+    """A solution in a line."""
+    return text_of(solution) if isinstance(solution, Expression) else f"program of {len(solution.source)} characters"
+
+
+def _best(run: ResearchRun, card: ProblemCard, side: Side) -> float | None:
+    top = best(run.of(side), larger_is_better=card.larger_is_better)
+    return None if top is None or isinstance(top.outcome.result, Unscored) else top.outcome.result

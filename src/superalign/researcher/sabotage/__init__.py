@@ -1,0 +1,1 @@
+"""Hostile candidates and proposals, run against the researcher's own defences: what was prevented, detected, missed."""

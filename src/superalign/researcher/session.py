@@ -1,0 +1,76 @@
+"""One research run from beginning to end, resumed where it was killed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from superalign.contracts.control import Limits
+from superalign.contracts.records import Record, Unscored
+from superalign.contracts.review import ResearchProgress
+from superalign.control.sandbox import Sandbox
+from superalign.researcher.accept import Decision
+from superalign.researcher.evaluator import Evaluated, Evaluator
+from superalign.researcher.folder import ResearchRun, Settings
+from superalign.researcher.gate import Gate
+from superalign.researcher.loop import Bench, concluded, development_samples, problem_of, search
+from superalign.researcher.progress import progress_of
+from superalign.researcher.writeup import write_up
+
+
+class Finished(Record):
+    """What a research run came to."""
+
+    folder: Path
+    stopped: str
+    decision: Decision | Unscored
+    progress: ResearchProgress
+
+
+def research(settings: Settings, root: Path, note: Callable[[str], None]) -> Finished:
+    """Run it, or go on with it, under `root`; samples are shared by all runs there with the same problem and seed."""
+    with ResearchRun.open(root, settings) as run:
+        return conducted(run, root, note)
+
+
+def conducted(run: ResearchRun, root: Path, note: Callable[[str], None]) -> Finished:
+    """Prepare, search, conclude, write up. What was finished before is not done again."""
+    settings, problem = run.settings, problem_of(run)
+    shared = root / f"research-samples-{problem.card.name}-{settings.seed}"
+    limits = Limits(seconds=4 * problem.card.seconds, cpu_seconds=int(4 * problem.card.seconds))
+    sandbox = Sandbox(limits)
+    run.note_once("sandbox", {"tier": sandbox.tier})
+    evaluated = Evaluated(
+        problem=settings.problem,
+        folder=shared / "sealed",
+        work=shared / "work",
+        seed=settings.seed,
+        queries=settings.queries,
+        limits=limits,
+    )
+    with Evaluator(evaluated, run.folder / "evaluator.log") as evaluator:
+        began = time.monotonic()
+        samples = development_samples(problem, shared / "development", settings.seed, shared / "work")
+        run.note_once("sealed", {"digests": evaluator.prepare()})
+        note(
+            f"{len(samples)} development samples, and as sealed ones of the evaluator's: {time.monotonic() - began:.0f} s"
+        )
+        bench = Bench(problem, samples, sandbox, evaluator, Gate(run, problem.card))
+        return finished(run, bench, note)
+
+
+def finished(run: ResearchRun, bench: Bench, note: Callable[[str], None]) -> Finished:
+    """The search and what it comes to."""
+    card = bench.problem.card
+    if not run.ledger.entries("stopped"):
+        why = search(run, bench, note)
+        run.ledger.append("stopped", {"why": why})
+    why = str(run.ledger.entries("stopped")[-1].body["why"])
+    note(f"stopped: {why}")
+    decided = run.ledger.entries("decision")
+    decision = Decision.model_validate(decided[-1].body) if decided else concluded(run, bench)
+    write_up(run, card)
+    progress = progress_of(run, card, "done", decision)
+    run.write("research.json", progress.model_dump_json(indent=1))
+    return Finished(folder=run.folder, stopped=why, decision=decision, progress=progress)

@@ -1,0 +1,67 @@
+"""Runs a solution on samples, confined: `run.py JOB GIVEN`. Answers go as JSON to the open file that ANSWER_FD numbers.
+
+The job is a folder with `job.json` (an expression or a program, and a seed) and, for an expression, `parts.py`, the
+problem's workbench file. `GIVEN` holds a file of arrays for each sample. Nothing but the answers counts: what is
+printed is shown to people and never read by a program.
+"""
+
+import importlib.util
+import json
+import os
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file
+
+
+def main(job_folder: Path, given_folder: Path) -> None:
+    job = json.loads((job_folder / "job.json").read_text())
+    solve = program(job_folder / "program.py") if job["program"] else interpreter(job_folder / "parts.py", job)
+    answers = {}
+    for number, path in enumerate(sorted(given_folder.glob("*.safetensors"))):
+        random.seed(job["seed"] + number)
+        np.random.seed((job["seed"] + number) % 2**32)  # so that a solution that draws is the same when it is run again
+        try:
+            answers[path.stem] = {"answer": plain(solve(load_file(path)))}
+        except Exception as error:  # a solution can fail in any way, and on one sample only
+            answers[path.stem] = {"failed": f"{type(error).__name__}: {error}"[:500]}
+    with os.fdopen(int(os.environ["ANSWER_FD"]), "w") as out:
+        json.dump(answers, out)
+
+
+def interpreter(parts_file: Path, job: dict):
+    """The expression as a function, made of the parts of the problem's language."""
+    parts = module(parts_file, "parts").PARTS
+
+    def value(expression: dict, given: dict):
+        inputs = [value(child, given) for child in expression["inputs"]]
+        return parts[expression["part"]](given, *inputs, **expression["parameters"])
+
+    return lambda given: value(job["expression"], given)
+
+
+def program(path: Path):
+    """The function `solve` of a solution's own file."""
+    return module(path, "program").solve
+
+
+def module(path: Path, name: str):
+    spec = importlib.util.spec_from_file_location(name, path)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def plain(answer: dict) -> dict:
+    """Arrays as lists, with their shapes kept by nesting; numbers and booleans only."""
+    arrays = {str(name): np.asarray(array) for name, array in answer.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "bifu":
+            raise TypeError(f"{name} holds {array.dtype}, not numbers")
+    return {name: array.tolist() for name, array in arrays.items()}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,172 @@
+"""The write-up of a research run, in Markdown and HTML: every number in it is a reference to the run's ledger.
+
+The text is written with `{entry.path}` where a number belongs: the number of a ledger entry, and the way to a value in
+its body. A number that is written out fails the build, and so does a reference to what is not there: what is not in the
+ledger was not measured.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from markdown_it import MarkdownIt
+
+from superalign.contracts.errors import RunError
+from superalign.contracts.research import Expression, ProblemCard, Solution
+from superalign.provenance.ledger import Entry
+from superalign.report import charts
+from superalign.researcher.folder import ResearchRun, Side, best
+from superalign.researcher.language import text_of
+
+REFERENCE = re.compile(r"\{(\d+)((?:\.[\w -]+)*)(?::([+.\d]*f|s|d))?\}")
+QUOTED = re.compile(r"`[^`\n]*`")
+NUMBER = re.compile(r"(?<![\w{.])[+-]?\d+(?:\.\d+)?(?!\w*\})")
+
+
+def write_up(run: ResearchRun, card: ProblemCard) -> None:
+    """`report.md` and `report.html` of a finished run. RunError when a number in them has no entry."""
+    entries = run.ledger.entries()
+    text = built("\n".join(_text(run, card, entries)), entries)
+    run.write("report.md", text + "\n")
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
+    style = files("superalign.report").joinpath("style.css").read_text(encoding="utf-8")
+    run.write(
+        "report.html",
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        f"<title>{escape(card.title)}</title><style>{style}</style></head>"
+        f"<body><main>{body}{_figure(run, card)}</main></body></html>\n",
+    )
+
+
+def _text(run: ResearchRun, card: ProblemCard, entries: Sequence[Entry]) -> Iterator[str]:
+    """The write-up with references where numbers belong."""
+    of = {
+        kind: [entry for entry in entries if entry.kind == kind] for kind in ("trial", "decision", "final", "stopped")
+    }
+    yield f"# {_plain(card.title)}\n"
+    yield f"{card.metric[:1].upper()}{card.metric[1:]}; {'larger' if card.larger_is_better else 'smaller'} is better.\n"
+    if of["decision"]:
+        yield from _decision(of["decision"][-1], of["final"][-1], entries)
+    else:
+        yield "**Nothing was decided**: no proposal got as far as the final samples.\n"
+    yield "## What was tried\n"
+    yield from _tried(run, card, of["trial"])
+    for stopped in of["stopped"][-1:]:
+        yield f"\nIt stopped because {{{stopped.seq}.why}}."
+
+
+def _decision(decision: Entry, final: Entry, entries: Sequence[Entry]) -> Iterator[str]:
+    at, body = decision.seq, decision.body
+    yield f"**{'Accepted' if body['accepted'] else 'Rejected'}.** " + (
+        "The improvement over the baseline holds on final samples that nothing was chosen by."
+        if body["accepted"]
+        else "No improvement over the baseline is shown on final samples that nothing was chosen by."
+    )
+    if body["accepted"]:
+        yield (
+            "It is credited to the proposer: it also beats what random search found with as many trials.\n"
+            if body["credited"]
+            else "It is not credited to the proposer: random search with as many trials may have done as well.\n"
+        )
+    yield "\n| gain over | mean | lower bound |\n|---|---:|---:|"
+    for name, words in (("over_baseline", "the baseline"), ("over_control", "random search, as many trials")):
+        if "mean" in body[name]:
+            yield f"| {words} | {{{at}.{name}.mean:+.3f}} | {{{at}.{name}.low:+.3f}} |"
+        else:
+            yield f"| {words} | not measured | |"
+    yield f"\nThe error allowed for this decision is {{{at}.level:.4f}}; every opening of the final samples spends some."
+    for number in range(len(body["reasons"])):
+        yield f"\n- {{{at}.reasons.{number}}}"
+    yield "\n## What was compared, on the final samples\n\n| solution | mean score | chance, at most |\n|---|---:|---:|"
+    opening = next(entry for entry in reversed(entries) if entry.kind == "opening" and entry.seq < final.seq)
+    for number, name in enumerate(opening.body["names"]):
+        chance = f"{{{final.seq}.chance_best.{number}:.3f}}" if final.body["chance_best"][number] is not None else "—"
+        score = f"{{{final.seq}.means.{number}:.3f}}" if final.body["means"][number] is not None else "not measured"
+        yield f"| {'`' if name.startswith('without') else ''}{_plain(name)}{'`' if name.startswith('without') else ''} | {score} | {chance} |"
+
+
+def _tried(run: ResearchRun, card: ProblemCard, trials: Sequence[Entry]) -> Iterator[str]:
+    seq = {entry.body["outcome"]["number"]: entry.seq for entry in trials}
+    yield "| by | solution | on development samples |\n|---|---|---:|"
+    sides: tuple[tuple[Side, str], ...] = (
+        ("baseline", "baseline"),
+        ("proposer", run.settings.proposer.name),
+        ("control", "random, the control"),
+    )
+    for side, words in sides:
+        top = best(run.of(side), larger_is_better=card.larger_is_better)
+        if top:
+            number = top.outcome.number
+            yield f"| {words}, best | `{_code(top.outcome.proposal.solution)}` | {{{seq[number]}.outcome.result:.3f}} |"
+    failed = [trial for trial in run.trials if not isinstance(trial.outcome.result, float)]
+    if failed:
+        yield "\nNot scored, and kept:\n"
+        for trial in failed[:10]:
+            yield f"- proposal `{trial.outcome.number}`: {{{seq[trial.outcome.number]}.outcome.result.reason}}"
+        if len(failed) > 10:
+            yield "- and others, in the ledger"
+
+
+def _figure(run: ResearchRun, card: ProblemCard) -> str:
+    """The best score so far by number of trials, of both sides: read off the ledger's trials like all else."""
+    lines = []
+    for side, words in (("proposer", run.settings.proposer.name), ("control", "random")):
+        so_far, best_yet = [], None
+        for trial in run.of(side):  # type: ignore[arg-type]
+            score = trial.outcome.result
+            if isinstance(score, float):
+                better = max if card.larger_is_better else min
+                best_yet = score if best_yet is None else better(best_yet, score)
+            if best_yet is not None:
+                so_far.append(best_yet)
+        if len(so_far) > 1:
+            lines.append(charts.Curve(words, tuple(range(1, len(so_far) + 1)), tuple(so_far)))
+    return charts.curves("Best development score by trials", lines, across="trials", up=card.name) if lines else ""
+
+
+def _code(solution: Solution) -> str:
+    text = text_of(solution) if isinstance(solution, Expression) else solution.source.splitlines()[0][:60] + " ..."
+    return text.replace("`", "'").replace("|", "/").replace("{", "(").replace("}", ")")
+
+
+def _plain(text: str) -> str:
+    """Text of others can't be markup or a reference."""
+    return re.sub(r"([|<*_`\\\[\]{}])", " ", text)
+
+
+def built(text: str, entries: Sequence[Entry]) -> str:
+    """The text with its references filled in from the ledger.
+
+    RunError for a number that is written out outside of quoted code, or a reference to what the ledger does not hold.
+    """
+    bare = NUMBER.search(REFERENCE.sub("", QUOTED.sub("", text)))
+    if bare:
+        raise RunError(
+            f"The write-up has a number that no ledger entry vouches for: {bare.group()!r}.",
+            fix="Refer to the entry that holds it, as in {12.over_baseline.mean}, or leave it out.",
+        )
+    return REFERENCE.sub(lambda found: _value(found, entries), text)
+
+
+def _value(found: re.Match[str], entries: Sequence[Entry]) -> str:
+    number, path, form = int(found[1]), found[2], found[3]
+    value: Any = entries[number].body if number < len(entries) else None
+    for step in path.removeprefix(".").split(".") if path else []:
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            value = None
+    if value is None or isinstance(value, Mapping | list):
+        raise RunError(
+            f"The write-up refers to {found.group()}, which the ledger does not hold.",
+            fix="Name an entry of this run's ledger and the way to a value in it.",
+        )
+    return f"{value:{form}}" if form else str(value)
