@@ -22,6 +22,7 @@ OUR_PARTS = {
     "detectors": ("superalign.robustness", "superalign.interpretability"),
     "organisms": "superalign.organisms",
     "problems": "superalign.researcher.problems",
+    "proposers": "superalign.researcher.proposers",
 }
 
 
@@ -110,4 +111,5 @@ overseers = Registry("overseers")
 detectors = Registry("detectors")
 organisms = Registry("organisms")
 problems = Registry("problems")
-REGISTRIES = {registry.kind: registry for registry in (tasks, overseers, detectors, organisms, problems)}
+proposers = Registry("proposers")
+REGISTRIES = {registry.kind: registry for registry in (tasks, overseers, detectors, organisms, problems, proposers)}

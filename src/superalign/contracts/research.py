@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Protocol, Self, runtime_checkable
 import numpy as np
 from pydantic import Field, model_validator
 
-from superalign.contracts.records import Record, Unscored
+from superalign.contracts.records import Cost, Record, Unscored
 
 Arrays = Mapping[str, np.ndarray]  # by name, of numbers or booleans
 Value = bool | int | float | str
@@ -99,10 +99,12 @@ Solution = Expression | Program
 class Proposal(Record):
     """What is registered before it runs: a solution, why it should help, and what would count as help."""
 
-    solution: Solution
+    solution: Solution | Unscored = Field(description="Unscored where the proposer came to none, with the reason.")
     hypothesis: str = Field(max_length=4_000)
     proposer: str
     parents: tuple[int, ...] = Field((), description="Numbers of the proposals it was made from.")
+    answers: tuple[str, ...] = Field((), description="What a language model answered on the way to it, without keys.")
+    cost: Cost = Field(Cost(), description="Requests and tokens of a language model, as far as its endpoint says.")
 
 
 class Outcome(Record):

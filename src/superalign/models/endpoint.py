@@ -24,7 +24,7 @@ from superalign.contracts.records import Access, Conversation, Unscored
 from superalign.runs.cost import count
 
 if TYPE_CHECKING:
-    from inspect_ai.model import ChatMessage, Model, ModelOutput
+    from inspect_ai.model import ChatMessage, GenerateConfig, Model, ModelOutput
 
 # The providers that Inspect AI knows by name; a path that exists goes first.
 PROVIDERS = frozenset({
@@ -83,11 +83,19 @@ class EndpointSubject:
         """
         if not conversations:
             raise InputError(f"Subject {self.name!r} was asked nothing.", fix="Give at least one conversation.")
-        answers = asyncio.run_coroutine_threadsafe(self._ask_all(conversations, max_tokens), _event_loop())
+        outputs = self.outputs(conversations, max_tokens=max_tokens)
+        return [one if isinstance(one, Unscored) else answer_text(one, max_tokens) for one in outputs]
+
+    def outputs(self, conversations: Sequence[Conversation], **config: Any) -> list[ModelOutput | Unscored]:
+        """All that the endpoint sent, when asked by these settings of Inspect's GenerateConfig. Raises as `respond`."""
+        from inspect_ai.model import GenerateConfig
+
+        asked = self._ask_all(conversations, GenerateConfig(**config))
+        outputs = asyncio.run_coroutine_threadsafe(asked, _event_loop())
         try:
-            return answers.result()
+            return outputs.result()
         finally:
-            answers.cancel()  # whoever interrupts the wait wants no more requests
+            outputs.cancel()  # whoever interrupts the wait wants no more requests
 
     def yes_logits(self, conversations: Sequence[Conversation]) -> Float[np.ndarray, "conversations"]:
         """AccessError: providers show at most a few tokens' probabilities, seldom those of every spelling."""
@@ -108,15 +116,17 @@ class EndpointSubject:
             f"Subject {self.name!r} does not allow {access.value}.", fix="Use a detector that needs less."
         )
 
-    async def _ask_all(self, conversations: Sequence[Conversation], max_tokens: int) -> list[str | Unscored]:
+    async def _ask_all(
+        self, conversations: Sequence[Conversation], config: GenerateConfig
+    ) -> list[ModelOutput | Unscored]:
         try:
             async with asyncio.TaskGroup() as group:
-                asked = [group.create_task(self._ask(chat_messages(one), max_tokens)) for one in conversations]
+                asked = [group.create_task(self._ask(chat_messages(one), config)) for one in conversations]
         except ExceptionGroup as failed:  # the fault of one is the fault of all: no such key, no such model
             raise failed.exceptions[0] from None
         return [answer.result() for answer in asked]
 
-    async def _ask(self, messages: list[ChatMessage], max_tokens: int) -> str | Unscored:
+    async def _ask(self, messages: list[ChatMessage], config: GenerateConfig) -> ModelOutput | Unscored:
         """The answer to one conversation, after as many requests as it takes or may take."""
         reason = ""
         for attempt in range(self._attempts):
@@ -124,20 +134,19 @@ class EndpointSubject:
                 await asyncio.sleep(self._first_wait * 2 ** (attempt - 1) * self._jitter.uniform(0.5, 1.5))
             try:
                 async with self._free:
-                    return await self._request(messages, max_tokens)
+                    return await self._request(messages, config)
             except _Transient as failure:
                 reason = str(failure)
         return Unscored(reason=f"no answer after {self._attempts} requests: {reason}")
 
-    async def _request(self, messages: list[ChatMessage], max_tokens: int) -> str | Unscored:
+    async def _request(self, messages: list[ChatMessage], config: GenerateConfig) -> ModelOutput | Unscored:
         """One request. `_Transient` when another may fare better."""
-        from inspect_ai.model import GenerateConfig
         from tenacity import RetryError
 
         count(forward_passes=1)
         try:
             async with asyncio.timeout(self._timeout) as patience:
-                output = await self._inspect.generate(messages, config=GenerateConfig(max_tokens=max_tokens))
+                output = await self._inspect.generate(messages, config=config)
         except RetryError as error:  # Inspect would have tried again, had we let it
             raise _Transient(fault(error.last_attempt.exception() or error)) from None
         except Exception as error:
@@ -147,7 +156,7 @@ class EndpointSubject:
             return Unscored(reason=fault(error))
         if output.usage:
             count(tokens=output.usage.total_tokens)
-        return answer_text(output, max_tokens)
+        return output
 
     def _check_mendable(self, status: int | None) -> None:
         """ModelError for what only the user can mend, and what would fail for every conversation alike."""
@@ -242,9 +251,13 @@ def _status(error: BaseException) -> int | None:
 
 
 def _quoted(said: str) -> str:
-    """Words that are not ours on one short line, without the keys of this environment: a server may send them back."""
+    """Words that are not ours on one short line."""
+    return " ".join(without_keys(said).split())[:LONGEST_QUOTE]
+
+
+def without_keys(said: str) -> str:
+    """The same without the keys of this environment: a server may send them back."""
     named = (value.strip() for name, value in os.environ.items() if any(part in name.upper() for part in SECRET_NAMES))
-    line = " ".join(said.split())
     for secret in sorted((value for value in named if len(value) >= SHORTEST_SECRET), key=len, reverse=True):
-        line = line.replace(secret, "[key]")
-    return line[:LONGEST_QUOTE]
+        said = said.replace(secret, "[key]")
+    return said
