@@ -94,6 +94,75 @@ def report(folder: Folder) -> None:
         print((found.folder / "report.md").read_text(encoding="utf-8"), end="")
 
 
+@app.command(epilog="Example: superalign research compare location --proposers evolution,tpe --trials 20 --seeds 5")
+def compare(
+    problem: Annotated[str, typer.Argument(metavar="PROBLEM", help="See `superalign research problems list`.")],
+    proposers: Annotated[str, typer.Option(metavar="NAMES", help="Proposers, between commas.")] = "evolution,tpe",
+    trials: Annotated[int, typer.Option(min=1, help="Of each proposer, and of random search beside it.")] = 30,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each proposer, with samples of their own.")] = 5,
+    runs: Annotated[str, typer.Option(metavar="DIR", help="Where research runs are kept.")] = "runs",
+    as_json: AsJson = False,
+) -> None:
+    """Compare proposers at equal budget, on final samples, with intervals over seeds."""
+    from superalign.contracts.records import Interval
+    from superalign.contracts.registry import PartCall
+    from superalign.contracts.registry import problems as known_problems
+    from superalign.contracts.registry import proposers as known_proposers
+    from superalign.researcher import compare as measure
+
+    known_problems.factory(problem)
+    names = [name.strip() for name in proposers.split(",")]
+    for name in names:
+        known_proposers.factory(name)
+    found = measure.compare(
+        PartCall(kind="problems", name=problem),
+        [PartCall(kind="proposers", name=name) for name in names],
+        Path(runs),
+        trials=trials,
+        seeds=range(seeds),
+        note=say,
+    )
+    if as_json:
+        print_json([one.model_dump(mode="json") for one in found])
+        return
+
+    def shown(gain: object) -> str:
+        return f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]" if isinstance(gain, Interval) else "—"
+
+    rows = [
+        {
+            "proposer": one.proposer,
+            "accepted": f"{one.accepted} of {one.seeds}",
+            "over the baseline": shown(one.over_baseline),
+            "over random": shown(one.over_random),
+        }
+        for one in found
+    ]
+    print_table(rows, ("proposer", "accepted", "over the baseline", "over random"))
+
+
+@app.command()
+def sabotage(as_json: AsJson = False) -> None:
+    """Attack the researcher's own defences, and show what was prevented, noticed and missed.
+
+    Takes a few minutes. Exit code 1 when anything was missed.
+    """
+    from superalign.researcher.sabotage.suite import sabotage as attack
+
+    found = attack(note=say)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    else:
+        rows = [{"attacks on": kind, **counts} for kind, counts in found.counts().items()]
+        print_table(rows, ("attacks on", "attempted", "prevented", "noticed", "missed"))
+        print(f"\nSandbox: {found.tier}.")
+        for one in found.attacks:
+            if one.succeeded:
+                print(f"{one.outcome}: {one.name} ({one.noticed_by or 'noticed by the monitors, before it ran'})")
+    if not found.held:
+        raise typer.Exit(1)
+
+
 def seconds(text: str, option: str) -> float:
     """90s, 30m or 2h. InputError for anything else."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)

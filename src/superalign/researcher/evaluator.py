@@ -12,15 +12,16 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, TypeAdapter
 
+from superalign.contracts.control import Limits
 from superalign.contracts.errors import InputError, RunError, SealError, SuperalignError
 from superalign.contracts.records import Record
 from superalign.contracts.registry import PartCall, problems
 from superalign.contracts.research import Problem, Solution
-from superalign.control.sandbox import Limits, Sandbox
+from superalign.control.sandbox import Sandbox
 from superalign.researcher.sealed import Feedback, Final, SealedEvaluator
 from superalign.runs.supervise import how_it_ended, last_words
 from superalign.runs.worker import taken_pipes
@@ -83,6 +84,13 @@ class Refusal(Record):
         return of_kind(self.what, where=self.where, fix=self.fix)
 
 
+class Said(Record):
+    """One line from the process: an answer, or why there is none."""
+
+    answer: dict[str, Any] | None = None
+    refusal: Refusal | None = None
+
+
 Request = Annotated[Prepare | Query | OpenFinal | Check, Field(discriminator="kind")]
 REQUEST: TypeAdapter[Prepare | Query | OpenFinal | Check] = TypeAdapter(Request)
 
@@ -129,10 +137,10 @@ class Evaluator:
             except BrokenPipeError:
                 line = b""
             if line:
-                found: Answer | Refusal = TypeAdapter(answer | Refusal).validate_json(line)
-                if isinstance(found, Refusal):
-                    raise found.error()
-                return found
+                said = Said.model_validate_json(line)
+                if said.refusal:
+                    raise said.refusal.error()
+                return answer.model_validate(said.answer)
             self._process = None
             process.wait()
             if last:
@@ -168,7 +176,9 @@ def main() -> None:
         problem, evaluated.folder, Sandbox(evaluated.limits), evaluated.seed, queries=evaluated.queries
     )
     while True:
-        replies.write(answered(evaluator, lines.get(), evaluated.work).model_dump_json() + "\n")
+        found = answered(evaluator, lines.get(), evaluated.work)
+        said = Said(refusal=found) if isinstance(found, Refusal) else Said(answer=found.model_dump(mode="json"))
+        replies.write(said.model_dump_json() + "\n")
         replies.flush()
 
 

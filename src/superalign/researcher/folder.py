@@ -22,7 +22,7 @@ from pydantic import Field, ValidationError
 from superalign.contracts.errors import InputError, RunError, SealError
 from superalign.contracts.records import Record
 from superalign.contracts.registry import PartCall
-from superalign.contracts.research import Expression, Outcome, Proposal
+from superalign.contracts.research import Outcome, Proposal
 from superalign.provenance.digest import digest
 from superalign.provenance.ledger import Ledger
 from superalign.runs.disk import FolderLock, disk_errors, write_atomically
@@ -39,6 +39,7 @@ class Settings(Record):
     proposer: PartCall
     seed: int = 0
     seconds: float = Field(gt=0, description="Of trials, the control's and the waiting for approval included.")
+    trials: int = Field(0, ge=0, description="Of the proposer, then stop; 0 for as many as there is time for.")
     patience: int = Field(0, ge=0, description="Trials of the proposer without a better one, then stop; 0 for never.")
     target: float | None = Field(None, description="Stop once a development score is as good.")
     oversight: Overseen = Field("suspicious", description="Which proposals a person approves before they run.")
@@ -146,7 +147,8 @@ def settings_of(folder: Path) -> Settings:
         raise InputError(
             "This folder holds no research run.", where=str(folder), fix="Name one that `research run` made."
         )
-    return _read(path, Settings)
+    settings: Settings = _read(path, Settings)
+    return settings
 
 
 def best(trials: list[Trial], *, larger_is_better: bool) -> Trial | None:
@@ -154,11 +156,6 @@ def best(trials: list[Trial], *, larger_is_better: bool) -> Trial | None:
     scored = [trial for trial in trials if isinstance(trial.outcome.result, float)]
     sign = 1 if larger_is_better else -1
     return max(scored, key=lambda trial: sign * float(trial.outcome.result), default=None)  # type: ignore[arg-type]
-
-
-def complexity(expression: Expression) -> int:
-    """Number of its parts."""
-    return 1 + sum(complexity(child) for child in expression.inputs)
 
 
 def _read(path: Path, kind: type[Any]) -> Any:

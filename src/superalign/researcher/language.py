@@ -57,7 +57,9 @@ class Grammar:
         """Each place of an expression, root first: the path to it, its type, how deep it may be, what is there."""
         yield from self._places(expression, (), self.language.root, self.language.depth)
 
-    def _places(self, found: Expression, path: Path, gives: str, depth: int) -> Iterator[tuple[Path, str, int, Expression]]:
+    def _places(
+        self, found: Expression, path: Path, gives: str, depth: int
+    ) -> Iterator[tuple[Path, str, int, Expression]]:
         yield path, gives, depth, found
         for number, (taken, below) in enumerate(zip(self.parts[found.part].takes, found.inputs, strict=True)):
             yield from self._places(below, (*path, number), taken, depth - 1)
@@ -70,7 +72,9 @@ class Grammar:
         if part.gives != gives:
             others = ", ".join(other.name for other in self.fitting(gives, depth))
             raise InputError(
-                f"{part.name} gives {part.gives}, where {gives} is wanted.", where=where, fix=f"Put here one of: {others}."
+                f"{part.name} gives {part.gives}, where {gives} is wanted.",
+                where=where,
+                fix=f"Put here one of: {others}.",
             )
         if self._height(part) > depth:
             others = ", ".join(other.name for other in self.fitting(gives, depth)) or "none"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,7 +70,7 @@ def search(run: ResearchRun, bench: Bench, note: Note) -> str:
             sides[trial.side].tell(trial.outcome)
     stopping = Stopping(run.settings, bench.problem.card)
     for known in recorded(bench.problem.card)[len(run.of("baseline")) :]:
-        tried(run, bench, "baseline", lambda known=known: known)
+        tried(run, bench, "baseline", partial(Proposal.model_validate, known))
     while (why := stopping.reason(run, bench.gate)) is None:
         side: Side = "control" if len(run.of("control")) < len(run.of("proposer")) else "proposer"
         before = best(run.of("proposer"), larger_is_better=bench.problem.card.larger_is_better)
@@ -98,8 +99,8 @@ def tried(run: ResearchRun, bench: Bench, side: Side, ask: Callable[[], Proposal
     run.register(side, number, proposal, analysis_of(bench.problem))
     denied = bench.gate.denied(number, side, proposal)
     samples: tuple[float, ...] = ()
-    if denied:
-        result: float | Unscored = Unscored(reason=denied)
+    if denied or isinstance(proposal.solution, Unscored):
+        result: float | Unscored = Unscored(reason=denied or "the proposer came to no solution")
     else:
         attempted = attempt(bench.problem, bench.samples, proposal.solution, bench.sandbox, run.settings.seed)
         scores = attempted.scores(bench.problem, bench.samples)
@@ -130,14 +131,21 @@ def chosen(run: ResearchRun, bench: Bench, side: Side) -> Trial | None:
     sign = 1 if card.larger_is_better else -1
     scored = [trial for trial in run.of(side) if isinstance(trial.outcome.result, float)]
     scored.sort(key=lambda trial: -sign * float(trial.outcome.result))  # type: ignore[arg-type]
-    different = {digest(trial.outcome.proposal.solution): trial for trial in reversed(scored)}
+    different = {digest(solution_of(trial)): trial for trial in reversed(scored)}
     preferred = None
     for trial in sorted(different.values(), key=scored.index)[:ASKED_ABOUT]:
-        feedback = bench.evaluator.query(f"{run.folder.name}/{side}", trial.outcome.proposal.solution)
+        feedback = bench.evaluator.query(f"{run.folder.name}/{side}", solution_of(trial))
         run.ledger.append("query", {"number": trial.outcome.number, "feedback": feedback.model_dump(mode="json")})
         if feedback.moved or preferred is None:
             preferred = trial
     return preferred
+
+
+def solution_of(trial: Trial) -> Solution:
+    """Of a trial that was scored: what was not come to can't be."""
+    solution = trial.outcome.proposal.solution
+    assert not isinstance(solution, Unscored)
+    return solution
 
 
 def concluded(run: ResearchRun, bench: Bench) -> Decision | Unscored:
@@ -146,10 +154,10 @@ def concluded(run: ResearchRun, bench: Bench) -> Decision | Unscored:
     found, control = chosen(run, bench, "proposer"), chosen(run, bench, "control")
     if found is None:
         return Unscored(reason="no proposal could be scored on the development samples")
-    solution = found.outcome.proposal.solution
+    solution = solution_of(found)
     compared: dict[str, Solution] = {"found": solution, "baseline": card.baseline}
     if control:
-        compared["control"] = control.outcome.proposal.solution
+        compared["control"] = solution_of(control)
     if isinstance(solution, Expression):
         compared |= {f"without {name}": cut for name, cut in ablations(solution, card.baseline, card.language).items()}
     run.ledger.append(

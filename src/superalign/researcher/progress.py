@@ -9,7 +9,7 @@ from superalign.contracts.research import Expression, ProblemCard, Solution
 from superalign.contracts.review import ResearchOutcome, ResearchProgress
 from superalign.researcher.accept import Decision
 from superalign.researcher.folder import ResearchRun, Side, best
-from superalign.researcher.language import text_of
+from superalign.researcher.notation import written
 
 State = Literal["running", "waiting for review", "paused", "done", "stopped", "failed"]
 
@@ -47,9 +47,15 @@ def progress_of(
     )
 
 
-def shown(solution: Solution) -> str:
+def shown(solution: Solution | Unscored) -> str:
     """A solution in a line."""
-    return text_of(solution) if isinstance(solution, Expression) else f"program of {len(solution.source)} characters"
+    match solution:
+        case Expression():
+            return written(solution)
+        case Unscored():
+            return "none"
+        case _:
+            return f"program of {len(solution.source)} characters"
 
 
 def _best(run: ResearchRun, card: ProblemCard, side: Side) -> float | None:

@@ -80,7 +80,7 @@ class SealedEvaluator:
         return {part: digest(self._content(part)) for part in ("sealed", "final")}
 
     def query(self, asker: str, solution: Solution) -> Feedback:
-        """What the sealed samples say of a solution, in steps of the asker's ladder. SealError when no query is left."""
+        """What the sealed samples say of a solution, on the asker's ladder. SealError when no query is left."""
         self.check_for_canary(solution.model_dump_json())
         asked = digest({"asker": asker, "solution": solution})
         if asked in self.state.told:

@@ -40,7 +40,7 @@ def conducted(run: ResearchRun, root: Path, note: Callable[[str], None]) -> Fini
     shared = root / f"research-samples-{problem.card.name}-{settings.seed}"
     limits = Limits(seconds=4 * problem.card.seconds, cpu_seconds=int(4 * problem.card.seconds))
     sandbox = Sandbox(limits)
-    run.note_once("sandbox", {"tier": sandbox.tier})
+    run.note_once("sandbox", {"tier": str(sandbox.tier)})
     evaluated = Evaluated(
         problem=settings.problem,
         folder=shared / "sealed",
@@ -53,9 +53,7 @@ def conducted(run: ResearchRun, root: Path, note: Callable[[str], None]) -> Fini
         began = time.monotonic()
         samples = development_samples(problem, shared / "development", settings.seed, shared / "work")
         run.note_once("sealed", {"digests": evaluator.prepare()})
-        note(
-            f"{len(samples)} development samples, and as sealed ones of the evaluator's: {time.monotonic() - began:.0f} s"
-        )
+        note(f"{len(samples)} development samples, sealed and final ones: {time.monotonic() - began:.0f} s")
         bench = Bench(problem, samples, sandbox, evaluator, Gate(run, problem.card))
         return finished(run, bench, note)
 

@@ -22,6 +22,8 @@ class Stopping:
         if sum(trial.outcome.seconds for trial in run.trials) >= self.settings.seconds and run.of("proposer"):
             return "the budget of seconds is spent"
         tried = run.of("proposer")
+        if self.settings.trials and len(run.of("control")) >= self.settings.trials:
+            return f"{self.settings.trials} proposals were tried"
         top = best(tried, larger_is_better=self.card.larger_is_better)
         if top is None:
             lost = self.settings.patience and len(tried) >= self.settings.patience

@@ -11,16 +11,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from importlib.resources import files
+from itertools import accumulate
 from typing import Any
 
 from markdown_it import MarkdownIt
 
 from superalign.contracts.errors import RunError
-from superalign.contracts.research import Expression, ProblemCard, Solution
+from superalign.contracts.records import Unscored
+from superalign.contracts.research import ProblemCard, Solution
 from superalign.provenance.ledger import Entry
 from superalign.report import charts
 from superalign.researcher.folder import ResearchRun, Side, best
-from superalign.researcher.language import text_of
+from superalign.researcher.progress import shown
 
 REFERENCE = re.compile(r"\{(\d+)((?:\.[\w -]+)*)(?::([+.\d]*f|s|d))?\}")
 QUOTED = re.compile(r"`[^`\n]*`")
@@ -46,9 +48,8 @@ def write_up(run: ResearchRun, card: ProblemCard) -> None:
 
 def _text(run: ResearchRun, card: ProblemCard, entries: Sequence[Entry]) -> Iterator[str]:
     """The write-up with references where numbers belong."""
-    of = {
-        kind: [entry for entry in entries if entry.kind == kind] for kind in ("trial", "decision", "final", "stopped")
-    }
+    kinds = ("trial", "decision", "final", "stopped")
+    of = {kind: [entry for entry in entries if entry.kind == kind] for kind in kinds}
     yield f"# {_plain(card.title)}\n"
     yield f"{card.metric[:1].upper()}{card.metric[1:]}; {'larger' if card.larger_is_better else 'smaller'} is better.\n"
     if of["decision"]:
@@ -80,15 +81,20 @@ def _decision(decision: Entry, final: Entry, entries: Sequence[Entry]) -> Iterat
             yield f"| {words} | {{{at}.{name}.mean:+.3f}} | {{{at}.{name}.low:+.3f}} |"
         else:
             yield f"| {words} | not measured | |"
-    yield f"\nThe error allowed for this decision is {{{at}.level:.4f}}; every opening of the final samples spends some."
+    yield f"\nThis decision may err with probability {{{at}.level:.4f}}; every opening of the final samples spends some."
     for number in range(len(body["reasons"])):
         yield f"\n- {{{at}.reasons.{number}}}"
     yield "\n## What was compared, on the final samples\n\n| solution | mean score | chance, at most |\n|---|---:|---:|"
     opening = next(entry for entry in reversed(entries) if entry.kind == "opening" and entry.seq < final.seq)
     for number, name in enumerate(opening.body["names"]):
-        chance = f"{{{final.seq}.chance_best.{number}:.3f}}" if final.body["chance_best"][number] is not None else "—"
-        score = f"{{{final.seq}.means.{number}:.3f}}" if final.body["means"][number] is not None else "not measured"
-        yield f"| {'`' if name.startswith('without') else ''}{_plain(name)}{'`' if name.startswith('without') else ''} | {score} | {chance} |"
+        mean, chance = (_where_measured(final, f"{key}.{number}") for key in ("means", "chance_best"))
+        yield f"| `{_quotable(name)}` | {mean} | {chance} |"
+
+
+def _where_measured(entry: Entry, path: str) -> str:
+    """A reference, or a dash where nothing was measured."""
+    key, _, number = path.partition(".")
+    return f"{{{entry.seq}.{path}:.3f}}" if entry.body[key][int(number)] is not None else "—"
 
 
 def _tried(run: ResearchRun, card: ProblemCard, trials: Sequence[Entry]) -> Iterator[str]:
@@ -114,25 +120,27 @@ def _tried(run: ResearchRun, card: ProblemCard, trials: Sequence[Entry]) -> Iter
 
 
 def _figure(run: ResearchRun, card: ProblemCard) -> str:
-    """The best score so far by number of trials, of both sides: read off the ledger's trials like all else."""
-    lines = []
-    for side, words in (("proposer", run.settings.proposer.name), ("control", "random")):
-        so_far, best_yet = [], None
-        for trial in run.of(side):  # type: ignore[arg-type]
-            score = trial.outcome.result
-            if isinstance(score, float):
-                better = max if card.larger_is_better else min
-                best_yet = score if best_yet is None else better(best_yet, score)
-            if best_yet is not None:
-                so_far.append(best_yet)
+    """The best score so far by number of trials, of both sides: read off the same trials as the table."""
+    better = max if card.larger_is_better else min
+    sides: tuple[tuple[Side, str], ...] = (("proposer", run.settings.proposer.name), ("control", "random, the control"))
+    curves = []
+    for side, words in sides:
+        scores = [trial.outcome.result for trial in run.of(side)]
+        so_far = list(accumulate((score for score in scores if isinstance(score, float)), better))
         if len(so_far) > 1:
-            lines.append(charts.Curve(words, tuple(range(1, len(so_far) + 1)), tuple(so_far)))
-    return charts.curves("Best development score by trials", lines, across="trials", up=card.name) if lines else ""
+            curves.append(charts.Curve(words, range(1, len(so_far) + 1), so_far))
+    if not curves:
+        return ""
+    return charts.curves("best", "The best so far, on development samples", curves, x="scored trials", y=card.metric)
 
 
-def _code(solution: Solution) -> str:
-    text = text_of(solution) if isinstance(solution, Expression) else solution.source.splitlines()[0][:60] + " ..."
-    return text.replace("`", "'").replace("|", "/").replace("{", "(").replace("}", ")")
+def _code(solution: Solution | Unscored) -> str:
+    return _quotable(shown(solution))
+
+
+def _quotable(text: str) -> str:
+    """Text of others between backquotes, where it can't be markup or a reference."""
+    return text.translate(str.maketrans("`|{}\n", "'/() "))
 
 
 def _plain(text: str) -> str:

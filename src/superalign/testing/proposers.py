@@ -74,7 +74,9 @@ def instruments(*, larger_is_better: bool = True) -> Toy:
             parameters={"weight": Within(low=0, high=1)},
         ),
     )
-    return Toy(_card("instruments", Language(root="score", parts=parts, depth=4), "norm", larger_is_better), _instrument)
+    return Toy(
+        _card("instruments", Language(root="score", parts=parts, depth=4), "norm", larger_is_better), _instrument
+    )
 
 
 def formulas(*, larger_is_better: bool = True) -> Toy:
@@ -144,7 +146,8 @@ def check_proposer(make: Make) -> None:
                 resumed.tell(Outcome.model_validate_json(outcome.model_dump_json()))  # as it comes back from disk
             following = outcomes[killed].proposal.solution if killed < TRIALS else proposer.ask().solution
             require(
-                resumed.ask().solution == following, "told a killed run's outcomes again, it must go on where that ended"
+                resumed.ask().solution == following,
+                "told a killed run's outcomes again, it must go on where that ended",
             )
     _check_others(make, instruments())
 

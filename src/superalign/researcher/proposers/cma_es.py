@@ -125,5 +125,6 @@ def columns(grammar: Grammar) -> dict[tuple[tuple[int, ...], int], int]:
         if len(slots) > MOST_NUMBERS:
             break
     return {
-        key: number for number, key in enumerate((place, slot) for place in sorted(slots) for slot in range(slots[place]))
+        key: number
+        for number, key in enumerate((place, slot) for place in sorted(slots) for slot in range(slots[place]))
     }

@@ -40,9 +40,7 @@ def decisions(grammar: Grammar, expression: Expression) -> list[tuple[Gene, Valu
 def _grown(grammar: Grammar, decide: Decide, gives: str, depth: int, place: tuple[int, ...]) -> Expression:
     gene = _choice(grammar, gives, depth, place)
     part = grammar.parts[str(decide(gene) if _open(gene) else _only(gene))]
-    parameters = {
-        name: decide(gene) if _open(gene) else _only(gene) for name, gene in _parameters(part, place).items()
-    }
+    parameters = {name: decide(gene) if _open(gene) else _only(gene) for name, gene in _parameters(part, place).items()}
     below = (_grown(grammar, decide, taken, depth - 1, (*place, i)) for i, taken in enumerate(part.takes))
     return Expression(part=part.name, parameters=parameters, inputs=tuple(below))
 

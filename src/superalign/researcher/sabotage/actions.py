@@ -147,9 +147,12 @@ def learn_development_samples_by_heart(folder: Path, sandbox: Sandbox) -> CameOf
     """Store the answers of the development samples, which are public, and shine there."""
     problem = Location(samples=6)
     known = {
-        f"{float(sample.given['x'][0]):.9f}": float(sample.truth["location"]) for sample in _samples(problem, "development")
+        f"{float(sample.given['x'][0]):.9f}": float(sample.truth["location"])
+        for sample in _samples(problem, "development")
     }
-    source = f"KNOWN = {known!r}\ndef solve(given):\n    return {{'location': KNOWN.get(f'{{given[\"x\"][0]:.9f}}', 0.0)}}"
+    source = (
+        f"KNOWN = {known!r}\ndef solve(given):\n    return {{'location': KNOWN.get(f'{{given[\"x\"][0]:.9f}}', 0.0)}}"
+    )
     solution = Program(source=source)
     developed = mean_score(_scores(solution, folder, sandbox))
     final = evaluator(folder, sandbox, queries=0).final("a run", {"found": solution, "baseline": problem.card.baseline})
@@ -263,4 +266,3 @@ def _verified(path: Path, public_key: str | None = None) -> CameOf:
     except LedgerError:
         return CameOf(False, "the ledger's own check")
     return CameOf(True, None)
-

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 Kind = Literal["labels", "evaluator", "time", "resources", "network", "process", "ledger", "query", "numbers", "review"]
 
-WRAPPED = '''
+WRAPPED = """
 
 def solve(given):
     try:
@@ -19,7 +19,7 @@ def solve(given):
     except Exception:
         got = False
     return {"location": 0.0, "got": float(got)}
-'''
+"""
 
 
 class HostileProgram(NamedTuple):

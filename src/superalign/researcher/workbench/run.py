@@ -10,16 +10,21 @@ import json
 import os
 import random
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file
+
+Solve = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def main(job_folder: Path, given_folder: Path) -> None:
     job = json.loads((job_folder / "job.json").read_text())
     solve = program(job_folder / "program.py") if job["program"] else interpreter(job_folder / "parts.py", job)
-    answers = {}
+    answers: dict[str, dict[str, Any]] = {}
     for number, path in enumerate(sorted(given_folder.glob("*.safetensors"))):
         random.seed(job["seed"] + number)
         np.random.seed((job["seed"] + number) % 2**32)  # so that a solution that draws is the same when it is run again
@@ -31,30 +36,32 @@ def main(job_folder: Path, given_folder: Path) -> None:
         json.dump(answers, out)
 
 
-def interpreter(parts_file: Path, job: dict):
+def interpreter(parts_file: Path, job: dict[str, Any]) -> Solve:
     """The expression as a function, made of the parts of the problem's language."""
     parts = module(parts_file, "parts").PARTS
 
-    def value(expression: dict, given: dict):
+    def value(expression: dict[str, Any], given: dict[str, Any]) -> Any:
         inputs = [value(child, given) for child in expression["inputs"]]
         return parts[expression["part"]](given, *inputs, **expression["parameters"])
 
     return lambda given: value(job["expression"], given)
 
 
-def program(path: Path):
+def program(path: Path) -> Solve:
     """The function `solve` of a solution's own file."""
-    return module(path, "program").solve
+    solve: Solve = module(path, "program").solve
+    return solve
 
 
-def module(path: Path, name: str):
+def module(path: Path, name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
+    assert spec and spec.loader
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded
 
 
-def plain(answer: dict) -> dict:
+def plain(answer: dict[str, Any]) -> dict[str, Any]:
     """Arrays as lists, with their shapes kept by nesting; numbers and booleans only."""
     arrays = {str(name): np.asarray(array) for name, array in answer.items()}
     for name, array in arrays.items():

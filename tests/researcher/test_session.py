@@ -1,0 +1,125 @@
+"""A whole research run: what it accepts, what it rejects, how it stops, and that killing it loses nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from superalign.contracts.errors import RunError
+from superalign.contracts.records import Unscored
+from superalign.contracts.registry import PartCall
+from superalign.contracts.research import Program, Proposal
+from superalign.control.sandbox import Sandbox
+from superalign.provenance.ledger import verify
+from superalign.researcher.accept import Decision
+from superalign.researcher.folder import ResearchRun, Settings
+from superalign.researcher.gate import Gate
+from superalign.researcher.problems.location import Location
+from superalign.researcher.session import Finished, research
+from superalign.researcher.writeup import built
+
+
+def settings(proposer: str = "random", **changed: object) -> Settings:
+    given = {"tails": changed.pop("tails", "heavy"), "samples": changed.pop("samples", 8)}
+    return Settings.model_validate(
+        {
+            "problem": PartCall(kind="problems", name="location", arguments=given),
+            "proposer": PartCall(kind="proposers", name=proposer),
+            "seconds": 600,
+            "patience": 2,
+            **changed,
+        }
+    )
+
+
+def finished(tmp_path: Path, wanted: Settings) -> Finished:
+    return research(wanted, tmp_path, lambda _: None)
+
+
+def test_a_real_improvement_is_accepted_and_written_up(tmp_path: Path, sandbox: Sandbox) -> None:
+    found = finished(tmp_path, settings("evolution", patience=5, samples=32))
+    assert isinstance(found.decision, Decision) and found.decision.accepted
+    assert found.progress.best is not None and found.progress.baseline is not None
+    assert found.progress.best < found.progress.baseline
+    report = (found.folder / "report.md").read_text()
+    assert "**Accepted.**" in report and f"{found.progress.baseline:.3f}" in report
+    verify(found.folder / "ledger.db")
+
+
+def test_where_nothing_helps_nothing_is_accepted(tmp_path: Path, sandbox: Sandbox) -> None:
+    found = finished(tmp_path, settings(tails="normal"))
+    assert isinstance(found.decision, Decision)
+    assert not found.decision.accepted and found.decision.reasons
+
+
+def test_every_proposal_is_in_the_ledger_before_its_outcome(tmp_path: Path, sandbox: Sandbox) -> None:
+    found = finished(tmp_path, settings())
+    with ResearchRun.existing(found.folder) as run:
+        registered = {entry.body["number"]: entry.seq for entry in run.ledger.entries("proposal")}
+        came = {entry.body["outcome"]["number"]: entry.seq for entry in run.ledger.entries("trial")}
+        assert registered.keys() == came.keys() == set(range(len(run.trials)))
+        assert all(registered[number] < came[number] for number in came)
+        assert len(run.of("control")) >= len(run.of("proposer")) - 1
+        (sealed,), (opened,) = run.ledger.entries("sealed"), run.ledger.entries("opening")
+        assert sealed.seq < min(registered.values()) and opened.seq > max(came.values())
+
+
+def test_asked_to_stop_it_concludes_with_what_it_has(tmp_path: Path, sandbox: Sandbox) -> None:
+    wanted = settings(patience=0)
+    folder = ResearchRun.open(tmp_path, wanted)
+    (folder.folder / "stop").touch()
+    folder.__exit__(None, None, None)
+    found = finished(tmp_path, wanted)
+    assert "asked it to stop" in found.stopped and isinstance(found.decision, Unscored)
+
+
+@pytest.mark.parametrize("cut", [1, 4])
+def test_a_killed_run_goes_on_and_runs_nothing_twice(tmp_path: Path, sandbox: Sandbox, cut: int) -> None:
+    wanted = settings(patience=2)
+    script = (
+        "import sys; from pathlib import Path; from superalign.researcher.session import research; "
+        "from superalign.researcher.folder import Settings; "
+        "research(Settings.model_validate_json(sys.argv[1]), Path(sys.argv[2]), lambda _: None)"
+    )
+    command = [sys.executable, "-c", script, wanted.model_dump_json(), str(tmp_path / "killed")]
+    process = subprocess.Popen(command, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "killed").glob("*/proposals/*.json"))) < cut and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    resumed, whole = finished(tmp_path / "killed", wanted), finished(tmp_path / "whole", wanted)
+    one, other = ([(o.number, o.title, o.value) for o in run.progress.outcomes] for run in (resumed, whole))
+    assert one == other
+    assert resumed.decision == whole.decision
+    with ResearchRun.existing(resumed.folder) as run:
+        for kind, number in (("proposal", "number"), ("trial", "outcome")):
+            numbers = [str(entry.body[number]) for entry in run.ledger.entries(kind)]
+            assert len(numbers) == len(set(numbers))
+    verify(resumed.folder / "ledger.db")
+
+
+HOSTILE = Program(source="import os\ndef solve(given):\n    return {'location': float(os.environ.get('KEY', 0))}")
+
+
+@pytest.mark.parametrize(("oversight", "runs"), [("every-step", False), ("suspicious", False), ("outcomes", True)])
+def test_what_needs_a_person_does_not_run_without_one(tmp_path: Path, oversight: str, runs: bool) -> None:
+    with ResearchRun.open(tmp_path, settings(oversight=oversight)) as run:
+        gate = Gate(run, Location().card)
+        hostile = Proposal(solution=HOSTILE, hypothesis="It helps.", proposer="somebody")
+        assert (gate.denied(1, "proposer", hostile) is None) == runs
+        plain = Proposal(solution=Location().card.baseline, hypothesis="It helps.", proposer="somebody")
+        assert (gate.denied(2, "proposer", plain) is None) == (oversight != "every-step")
+
+
+@pytest.mark.parametrize("text", ["It gains 0.31.", "By {0.gain:+.2f}.", "By {99.gain}.", "A third, or 33 %."])
+def test_a_number_without_an_entry_fails_the_build(text: str) -> None:
+    with pytest.raises(RunError, match="number|refers"):
+        built(text, [])
