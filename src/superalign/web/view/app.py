@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Form, Query, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -26,8 +27,13 @@ LARGEST_PAGE = 1_000_000
 STATIC = {  # package, file, type
     "view.css": ("superalign.web.view", "view.css", "text/css"),
     "view.js": ("superalign.web.view", "view.js", "text/javascript"),
+    "icon.svg": ("superalign.web.view", "icon.svg", "image/svg+xml"),
     "report.css": ("superalign.report", "style.css", "text/css"),
 }
+# FastAPI would hand addresses, of which one has the token, to whatever OpenTelemetry is set up in the process.
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
+}  # fmt: skip
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'none'"
 
 PageNumber = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
@@ -36,7 +42,9 @@ PageNumber = Annotated[int, Query(ge=1, le=LARGEST_PAGE)]
 def view(root: Path, queue: ReviewQueue | None, keys: Secrets, *, host: str, reviewer: str) -> Guard:
     """The whole application: the runs in `root`, and the queue where there is one, for whoever has the token."""
     pages = Pages(keys.csrf)
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, default_response_class=HTMLResponse)
+    app = FastAPI(
+        docs_url=None, redoc_url=None, openapi_url=None, default_response_class=HTMLResponse, telemetry=NO_TELEMETRY
+    )
     _Door(pages, keys).add_to(app)
     _Runs(pages, root, queue, reviewer).add_to(app)
     _Review(pages, queue, reviewer).add_to(app)
@@ -125,6 +133,7 @@ class _Runs:
         content = self._draw(
             "run",
             name=name,
+            folder=str(folder),
             state=runs.state_of(folder),
             failure=_or_fault(faults, lambda: runs.failure_of(folder)) or "",
             manifest=manifest,
@@ -193,7 +202,7 @@ class _Runs:
 
     def research(self, name: str, page: PageNumber = 1) -> str:
         folder = runs.folder_of(self._root, name)
-        progress = research.progress_of(folder)
+        progress = runs.progress_of(folder)
         plots = [
             (size, research.plot(progress, width, height, f"proposals-{size}"))
             for size, width, height in (("wide", 860.0, 300.0), ("narrow", 350.0, 260.0))

@@ -26,7 +26,7 @@ BODY_BYTES = 2**16
 BODY_SECONDS = 30.0
 TARGET_BYTES = 2_000  # of a path with its query
 FORM = "application/x-www-form-urlencoded"
-OPEN_TO_ALL = ("/login", "/static/view.css", "/static/report.css", "/static/view.js")
+OPEN_TO_ALL = ("/login", "/static/view.css", "/static/report.css", "/static/view.js", "/static/icon.svg")
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"

@@ -22,9 +22,9 @@ from superalign.web.view.visible import one_line, visible
 Item = TypeVar("Item")
 
 STATE_TONES = {
-    "running": "active", "done": "good", "failed": "bad", "killed": "bad", "stopped": "open", "unreadable": "bad",
+    "running": "active", "done": "plain", "failed": "bad", "killed": "bad", "stopped": "open", "unreadable": "bad",
     "pending": "open", "approved": "good", "rejected": "bad", "asked": "active", "expired": "bad",
-    "waiting for review": "open", "paused": "open", "sealed": "open", "unsealed": "good",
+    "waiting for review": "open", "paused": "open", "sealed": "open", "unsealed": "plain",
     "invalid": "muted",
 }  # fmt: skip
 SUSPICIOUS, UNSURE = 0.7, 0.3  # only colours hang on these
@@ -85,10 +85,10 @@ def tone(words: str) -> str:
 
 
 def suspicion(opinion: MonitorOpinion) -> str:
-    """The colour of a monitor's suspicion."""
+    """The colour of a monitor's suspicion: never that of something good."""
     if isinstance(opinion.suspicion, Unscored):
         return "open"
-    return "bad" if opinion.suspicion >= SUSPICIOUS else "open" if opinion.suspicion >= UNSURE else "good"
+    return "bad" if opinion.suspicion >= SUSPICIOUS else "open" if opinion.suspicion >= UNSURE else "plain"
 
 
 def when(iso: str) -> str:

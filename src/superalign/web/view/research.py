@@ -1,28 +1,23 @@
-"""The researcher's progress: its record, the tree of proposals, and the switch that stops it."""
+"""The researcher's progress: the tree of proposals, a plot of them, and the switch that stops it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from markupsafe import Markup
-from pydantic import ValidationError
 
-from superalign.contracts.errors import RunError
 from superalign.contracts.records import Unscored
 from superalign.contracts.review import ResearchOutcome, ResearchProgress
 from superalign.report import svg
 from superalign.report.wording import number
 from superalign.runs.disk import disk_errors, write_atomically
-from superalign.web.view.runs import RESEARCH, bytes_of
 
 STOP = "stop"
-FORMAT = 1
 DEEPEST = 8  # levels that are indented; below, only the number of the parent tells
 DRAWN = 400  # proposals; of more, the last ones
-TOP, BELOW, LEFT, RIGHT = 14.0, 34.0, 48.0, 12.0
+TOP, BELOW, LEFT, RIGHT = 14.0, 34.0, 44.0, 96.0
 
 
 @dataclass(frozen=True)
@@ -32,21 +27,6 @@ class Branch:
     depth: int
     outcome: ResearchOutcome
     best: bool
-
-
-def progress_of(folder: Path) -> ResearchProgress:
-    """RunError when the record is missing, damaged or of a newer version."""
-    try:
-        content = json.loads(bytes_of(folder / RESEARCH))
-        if isinstance(content, dict) and isinstance(content.get("format"), int) and content["format"] > FORMAT:
-            raise RunError(
-                f"This research was written by a newer superalign (format {content['format']}, this one knows "
-                f"{FORMAT}).",
-                fix="Upgrade with `pip install --upgrade superalign`.",
-            )
-        return ResearchProgress.model_validate(content)
-    except (ValueError, RecursionError, ValidationError):
-        raise RunError("The record of the research is damaged, or half written.", fix="Open the page again.") from None
 
 
 def stop(folder: Path, reviewer: str) -> None:
@@ -131,11 +111,11 @@ def _axes(x: svg.Scale, y: svg.Scale, width: float, height: float) -> list[str]:
 
 
 def _levels(levels: Sequence[tuple[float, str]], y: svg.Scale, width: float) -> list[str]:
-    places = svg.spread_out([y(level) - 4 for level, _ in levels], 14, TOP, y.start)
+    places = svg.spread_out([y(level) + 4 for level, _ in levels], 14, TOP, y.start)
     parts = []
     for (level, name), place in zip(levels, places, strict=True):
         parts.append(svg.line(LEFT, y(level), width - RIGHT, y(level), class_=f"level {name.split()[0]}"))
-        parts.append(svg.text(f"{name} {number(level)}", width - RIGHT, place, "end", class_="tick over"))
+        parts.append(svg.text(name, width - RIGHT + 6, place, class_="tick"))
     return parts
 
 

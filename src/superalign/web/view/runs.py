@@ -6,6 +6,7 @@ labels come from the ledger, into which only unsealing enters them.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -19,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from superalign.contracts.errors import InputError, RunError, SealError, SuperalignError
 from superalign.contracts.records import Cost, Record, Unscored, Verdict
+from superalign.contracts.review import ResearchProgress
 from superalign.contracts.summary import SubjectResult, Summary
 from superalign.provenance import ledger
 from superalign.provenance.commit import Opening
@@ -33,15 +35,16 @@ MANIFEST, RESEARCH, PLAN, REPORT, LEDGER, LOGS = (
     "manifest.json", "research.json", "plan.yaml", "report.html", "ledger.db", "logs",
 )  # fmt: skip
 MEGABYTE = 2**20
-LIMITS = {SUMMARY_FILE: 64 * MEGABYTE, RESEARCH: 16 * MEGABYTE, REPORT: 64 * MEGABYTE}
+LIMITS = {LEDGER: 256 * MEGABYTE, SUMMARY_FILE: 64 * MEGABYTE, RESEARCH: 16 * MEGABYTE, REPORT: 64 * MEGABYTE}
 USUAL_LIMIT = 2 * MEGABYTE
 LOG_TAIL = 64 * 1024
+RESEARCH_FORMAT = 1
 _KEY = re.compile(r"[0-9a-f]{64}")
 _LOOK = re.compile(r"(?P<detector>.+) on (?P<subject>subject-\d+)")
 _ASSESS = "superalign.trials.assess.assess"
 _RESULT: TypeAdapter[Verdict | Unscored] = TypeAdapter(Verdict | Unscored)
 
-State = Literal["running", "done", "failed", "killed", "stopped", "unreadable"]
+State = Literal["running", "done", "failed", "killed", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Card:
     name: str
     plan: str
     created: str
-    state: State
+    state: str
     decision: str = ""
     fault: str = ""
     research: bool = False
@@ -120,7 +123,8 @@ def card(folder: Path) -> Card:
     try:
         manifest = manifest_of(folder)
         if manifest is None:
-            return Card(folder.name, folder.name, "", state_of(folder), research=research)
+            progress = progress_of(folder)
+            return Card(folder.name, progress.problem, "", progress.state, research=True)
         summary = summary_of(folder)
     except SuperalignError as error:
         return Card(folder.name, folder.name, "", "unreadable", fault=error.what, research=research)
@@ -162,9 +166,26 @@ def failure_of(folder: Path) -> str:
     return text_of(folder / FAILURE_FILE) if (folder / FAILURE_FILE).is_file() else ""
 
 
+def progress_of(folder: Path) -> ResearchProgress:
+    """RunError when the record is missing, damaged or of a newer version."""
+    try:
+        content = json.loads(bytes_of(folder / RESEARCH))
+        if isinstance(content, dict) and isinstance(content.get("format"), int) and content["format"] > RESEARCH_FORMAT:
+            raise RunError(
+                f"This research was written by a newer superalign (format {content['format']}, this one knows "
+                f"{RESEARCH_FORMAT}).",
+                fix="Upgrade with `pip install --upgrade superalign`.",
+            )
+        return ResearchProgress.model_validate(content)
+    except (ValueError, RecursionError, ValidationError):
+        raise RunError("The record of the research is damaged, or half written.", fix="Open the page again.") from None
+
+
 def entries_of(folder: Path) -> list[Entry]:
     """The ledger's entries, unverified. LedgerError when they can't be read."""
     try:
+        if not _there(folder / LEDGER):
+            raise RunError("There is no ledger in this run.")
         return ledger.read(folder / LEDGER)
     except OSError as error:
         raise RunError(f"The ledger can't be read: {error.strerror}.", where=LEDGER) from None
@@ -173,6 +194,9 @@ def entries_of(folder: Path) -> list[Entry]:
 def verified(folder: Path) -> LedgerReport | str:
     """What the ledger's check found, or what is wrong."""
     try:
+        for name in (MANIFEST, LEDGER):
+            if not _there(folder / name):
+                return f"There is no {name} in this run."
         return verify_run(folder)
     except SuperalignError as error:
         return error.what
