@@ -108,7 +108,7 @@ def test_a_changed_ledger_is_told(tmp_path: Path, browse: Browse) -> None:
     database.close()
     page = browse().get(f"/runs/{DONE}").text
     assert "does not verify" in page and "Entry 0 of the ledger was changed" in page
-    assert "can&#39;t be trusted" in browse().get(f"/runs/{DONE}/ledger").text
+    assert "What is below can't be trusted" in browse().get(f"/runs/{DONE}/ledger").text
 
 
 def test_nothing_of_a_sealed_trial_but_its_verdicts_is_shown(tmp_path: Path, browse: Browse) -> None:
@@ -162,7 +162,7 @@ def test_hostile_text_is_shown_as_text(tmp_path: Path, browse: Browse) -> None:
         assert "<script>alert" not in page and "<img" not in page and "49evil" not in page, address
         assert not re.search("[\u202e\u2069\u200b\x1b]", page), address
     shown = pages["/queue/14"]
-    assert shown.count("&lt;script&gt;alert(1)") == 4  # title twice (page and heading), text, monitor's reason, diff
+    assert shown.count("&lt;script&gt;alert(1)") == 5  # title of page, heading, text, monitor's reason, diff
     assert "⟨U+202E⟩evil⟨U+2069⟩␛[31m⟨U+200B⟩" in shown
     assert "⟨U+202E⟩" in pages[f"/runs/{DONE}/trial/subject-1"]
 
@@ -170,9 +170,9 @@ def test_hostile_text_is_shown_as_text(tmp_path: Path, browse: Browse) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/runs/..", "/runs/%2e%2e", "/runs/..%2f..%2fetc", "/runs/.", "/runs/%2Fetc", "/runs/nothing", "/runs/%00",
-        f"/runs/{DONE}/logs/..", f"/runs/{DONE}/logs/%2e%2e%2fplan.yaml", f"/runs/{DONE}/logs/nothing",
-        f"/runs/{DONE}/logs/link.log", f"/runs/{DONE}/trial/subject-999", f"/runs/{DONE}/trial/..%2f", "/runs/linked",
+        "/runs/%2e%2e%2f", "/runs/..%2f..%2fetc", "/runs/.", "/runs/%2Fetc", "/runs/nothing", "/runs/%00",
+        f"/runs/{DONE}/logs/%2e%2e%2fplan.yaml", f"/runs/{DONE}/logs/nothing",
+        f"/runs/{DONE}/logs/link.log", f"/runs/{DONE}/trial/subject-999", f"/runs/{DONE}/trial/..%2fx", "/runs/linked",
         "/static/..%2fapp.py", "/static/app.py", "/static/%2e%2e/app.py", "/queue/999", "/queue?decided=999",
     ],
 )  # fmt: skip

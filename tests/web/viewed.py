@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
 
@@ -71,10 +74,17 @@ class MemoryQueue:
 
 def write_run(root: Path, name: str, *, opened: bool = True, words: str = "plain") -> Path:
     """A run with a sealed trial, opened or not. `words` are in whatever a model or detector said."""
-    folder = root / name
+    return Path(shutil.copytree(Path(_made(opened, words).name) / "run", root / name))
+
+
+@cache
+def _made(opened: bool, words: str) -> TemporaryDirectory[str]:
+    """The run in a folder of its own, from which tests copy it: to sign a ledger takes a disk its time."""
+    kept = TemporaryDirectory()
+    folder = Path(kept.name) / "run"
     (folder / "logs").mkdir(parents=True)
     (folder / "logs" / "workers.log").write_text(f"opened the model\n{words}\n", encoding="utf-8")
-    plan = Plan(name=name.split("-")[3], specification=default_specification())
+    plan = Plan(name="quickstart", specification=default_specification())
     (folder / "plan.yaml").write_text(plan_yaml(plan), encoding="utf-8")
     summary = example().model_copy(update={"name": plan.name})
     trial = summary.trial
@@ -98,7 +108,7 @@ def write_run(root: Path, name: str, *, opened: bool = True, words: str = "plain
             ledger.append("decision", summary.decision.model_dump(mode="json"))
             (folder / "summary.json").write_text(summary.model_dump_json(), encoding="utf-8")
             (folder / "report.html").write_text(render(summary), encoding="utf-8")
-    return folder
+    return kept
 
 
 def _verdict(score: float | None, words: str) -> Verdict | Unscored:
