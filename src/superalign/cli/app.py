@@ -21,6 +21,7 @@ from superalign.cli import (
     steps,
     trial,
     validate,
+    view,
 )
 from superalign.cli.options import Step
 
@@ -73,5 +74,6 @@ for kind, group in parts.groups().items():
 app.command("serve", rich_help_panel=PARTS, epilog=serve.EXAMPLES)(serve.serve)
 app.command("report", rich_help_panel=AFTERWARDS)(report.report)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=AFTERWARDS)
+app.command("view", rich_help_panel=AFTERWARDS, epilog=view.EXAMPLES)(view.view)
 app.command("bench", rich_help_panel=AFTERWARDS, epilog=bench.EXAMPLES)(bench.bench)
 app.command("doctor", rich_help_panel=AFTERWARDS)(doctor.doctor)

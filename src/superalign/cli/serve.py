@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import socket
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,8 +10,11 @@ import typer
 from superalign.cli.options import Device
 from superalign.cli.output import say
 from superalign.contracts.errors import InputError
+from superalign.web.listening import is_loopback, listen
 
 if TYPE_CHECKING:
+    import socket
+
     from starlette.applications import Starlette
 
 EXAMPLES = """Examples:
@@ -54,7 +55,7 @@ def serve(
     resolve(model, base)  # what can be told at once is told before anything heavy is imported
     key = _key(host, api_key_env)
     device = choose_device(device, say)
-    listening = _listen(host, port)
+    listening = listen(host, port)
     try:
         app = _app(model, base, device, dtype, key, max_tokens, together, waiting)
         shown = f"[{host}]" if ":" in host else host
@@ -70,28 +71,12 @@ def _key(host: str, variable: str | None) -> str | None:
         if key := os.environ.get(variable, "").strip():
             return key
         raise InputError(f"The environment variable {variable} is not set.", fix=f"Set it: export {variable}=...")
-    if not _is_loopback(host):
+    if not is_loopback(host):
         raise InputError(
             f"Others can reach {host}, so that a key is needed.",
             fix="Name the environment variable that holds it: --api-key-env VAR. Or leave --host out.",
         )
     return None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise InputError(
-            f"Can't listen on {host}, port {port}: {error.strerror or error}.", fix="Give another --port or --host."
-        ) from None
 
 
 def _app(

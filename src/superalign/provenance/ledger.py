@@ -19,6 +19,7 @@ from typing import Any, Literal, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from pydantic import ValidationError
 
 from superalign.contracts.errors import LedgerError
 from superalign.contracts.records import Record
@@ -167,6 +168,21 @@ class Ledger:
         return [leaf_hash(entry) for _, entry, _ in self._rows()]
 
 
+def read(path: Path, kind: str | None = None) -> list[Entry]:
+    """All entries as they stand, or those of one kind, without a check, a lock or a file made. LedgerError when it is
+    no ledger, or when an entry can't be read.
+    """
+    if not path.is_file():
+        raise LedgerError("There is no ledger here.", where=str(path), fix="Give a run folder that holds a ledger.db.")
+    with _readable(path), closing(_connect(path, mode="ro")) as database:
+        rows = database.execute("SELECT entry FROM entries ORDER BY seq").fetchall()
+    try:
+        entries = [Entry.model_validate_json(entry) for (entry,) in rows]
+    except ValidationError:
+        raise LedgerError("An entry of the ledger can't be read.", where=str(path), fix=_DISTRUST) from None
+    return [entry for entry in entries if kind in (None, entry.kind)]
+
+
 def verify(path: Path, public_key: str | None = None) -> LedgerReport:
     """Recompute the whole ledger at `path`, checking every signature.
 
@@ -268,7 +284,7 @@ def _read_key(path: Path) -> Ed25519PrivateKey | None:
         return None
 
 
-def _connect(path: Path, *, mode: Literal["rw", "rwc"]) -> sqlite3.Connection:
+def _connect(path: Path, *, mode: Literal["ro", "rw", "rwc"]) -> sqlite3.Connection:
     """A rollback journal rather than a write-ahead log: between transactions the ledger is one file, safe to copy."""
     database = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=30, isolation_level=None)
     database.text_factory = bytes  # hash the bytes as they lie there, valid UTF-8 or not

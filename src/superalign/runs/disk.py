@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from superalign.contracts.errors import RunError
 
@@ -97,4 +98,19 @@ class FolderLock:
         self._file.flush()
 
     def release(self) -> None:
+        self._file.truncate(0)  # a process that was killed leaves its number
         self._file.close()
+
+
+def work_in(folder: Path) -> Literal["going on", "ended", "cut off"]:
+    """Whether a process holds the folder's lock, has let go of it, or was killed with it."""
+    try:
+        with (folder / ".lock").open(encoding="utf-8") as file:
+            if not file.read(1):
+                return "ended"
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return "cut off"
+    except FileNotFoundError:
+        return "ended"
+    except BlockingIOError:
+        return "going on"

@@ -67,7 +67,7 @@ def read_manifest(folder: Path) -> Manifest | None:
         return Manifest.model_validate(content)
     except FileNotFoundError:
         return None
-    except (ValueError, ValidationError):
+    except (ValueError, RecursionError, ValidationError):
         raise RunError(
             "The run's manifest is damaged.",
             where=str(path),

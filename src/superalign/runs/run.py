@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import date
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -25,6 +25,7 @@ from superalign.runs.store import DamagedStep, Done, StepStore, function_name, s
 from superalign.runs.time_limit import TimeIsUp, limited
 
 Value = TypeVar("Value", bound=Record)
+FAILURE_FILE = "failure.txt"
 
 
 class Run:
@@ -128,11 +129,15 @@ class Run:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, Exception):  # for whoever looks at the folder later; an interrupt is no failure
+            with suppress(OSError):
+                write_atomically(self.folder / FAILURE_FILE, f"{type(error).__name__}: {error}\n")
         self.close()
 
     def _set_up(self) -> None:
         before = read_manifest(self.folder)
+        (self.folder / FAILURE_FILE).unlink(missing_ok=True)
         self._steps = StepStore(self.folder)
         self._steps.remove_leftovers()
         self.ledger = Ledger(self.folder / "ledger.db")

@@ -1,0 +1,1 @@
+"""`superalign view`: runs and the review queue in a browser."""
