@@ -25,7 +25,8 @@ class Grammar:
         self.language = language
         self.parts = {part.name: part for part in language.parts}
         self._check_parts()
-        self._heights = self._least_heights()
+        self._heights: dict[str, int] = {}
+        self._find_heights()
         self._check_types()
 
     def fitting(self, gives: str, depth: int) -> tuple[LanguagePart, ...]:
@@ -57,7 +58,9 @@ class Grammar:
         """Each place of an expression, root first: the path to it, its type, how deep it may be, what is there."""
         yield from self._places(expression, (), self.language.root, self.language.depth)
 
-    def _places(self, found: Expression, path: Path, gives: str, depth: int) -> Iterator[tuple[Path, str, int, Expression]]:
+    def _places(
+        self, found: Expression, path: Path, gives: str, depth: int
+    ) -> Iterator[tuple[Path, str, int, Expression]]:
         yield path, gives, depth, found
         for number, (taken, below) in enumerate(zip(self.parts[found.part].takes, found.inputs, strict=True)):
             yield from self._places(below, (*path, number), taken, depth - 1)
@@ -70,7 +73,9 @@ class Grammar:
         if part.gives != gives:
             others = ", ".join(other.name for other in self.fitting(gives, depth))
             raise InputError(
-                f"{part.name} gives {part.gives}, where {gives} is wanted.", where=where, fix=f"Put here one of: {others}."
+                f"{part.name} gives {part.gives}, where {gives} is wanted.",
+                where=where,
+                fix=f"Put here one of: {others}.",
             )
         if self._height(part) > depth:
             others = ", ".join(other.name for other in self.fitting(gives, depth)) or "none"
@@ -116,9 +121,8 @@ class Grammar:
                     fix="Add a part that gives it, or allow a greater depth.",
                 )
 
-    def _least_heights(self) -> dict[str, int]:
+    def _find_heights(self) -> None:
         """Of each type that can be made at all: the height of its flattest expression."""
-        self._heights: dict[str, int] = {}
         while True:
             found = {
                 gives: int(least)
@@ -126,7 +130,7 @@ class Grammar:
                 if (least := min(map(self._height, self.language.giving(gives)))) < math.inf
             }
             if found == self._heights:
-                return found
+                return
             self._heights = found
 
     def _height(self, part: LanguagePart) -> float:

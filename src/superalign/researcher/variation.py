@@ -93,8 +93,7 @@ def _as(part: LanguagePart, there: Expression, before: LanguagePart, rng: np.ran
     """What is there with another part, which keeps those parameters that mean the same to both."""
     kept = {name for name, domain in part.parameters.items() if before.parameters.get(name) == domain}
     parameters = {
-        name: there.parameters[name] if name in kept else drawn(domain, rng)
-        for name, domain in part.parameters.items()
+        name: there.parameters[name] if name in kept else drawn(domain, rng) for name, domain in part.parameters.items()
     }
     return Expression(part=part.name, parameters=parameters, inputs=there.inputs)
 

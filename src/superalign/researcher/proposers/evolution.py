@@ -87,7 +87,7 @@ class EvolutionProposer:
 
     def _parent(self, elites: list[Outcome], rng: np.random.Generator) -> Outcome:
         drawn = rng.integers(len(elites), size=self._tournament)
-        return min((elites[i] for i in drawn), key=self._history.loss)
+        return min([elites[int(i)] for i in drawn], key=self._history.loss)
 
 
 def _expression(outcome: Outcome) -> Expression:
@@ -104,6 +104,8 @@ def _binned(behaviours: list[tuple[float, ...]]) -> list[tuple[int, ...]]:
         return [() for _ in behaviours]
     low, width = known.min(axis=0), np.maximum(np.ptp(known, axis=0), 1e-12)
     return [
-        tuple(int(cell) for cell in np.minimum(BINS * (np.array(one) - low) / width, BINS - 1)) if len(one) == length else ()
+        tuple(int(cell) for cell in np.minimum(BINS * (np.array(one) - low) / width, BINS - 1))
+        if len(one) == length
+        else ()
         for one in behaviours
     ]

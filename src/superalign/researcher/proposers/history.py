@@ -87,9 +87,11 @@ class History:
         """Why it should help, and what would count as help."""
         card = self.card
         way = "rises" if card.larger_is_better else "falls"
-        return f"{why} It helps if the metric {way} by {card.smallest_gain:g} or more against the baseline: {card.metric}"[
-            :4_000
-        ]
+        return (
+            f"{why} It helps if the metric {way} by {card.smallest_gain:g} or more against the baseline: {card.metric}"[
+                :4_000
+            ]
+        )
 
 
 def _key(proposal: Proposal) -> str:

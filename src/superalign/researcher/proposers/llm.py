@@ -115,7 +115,7 @@ class LlmProposer:
 
 
 def program_in(text: str) -> Program:
-    """The one code block of an answer that defines `solve`. NoAnswer where there is none, more than one, or too much."""
+    """The one code block of an answer that defines `solve`. NoAnswer where there is none, or more than one."""
     blocks = [block for block in BLOCK.findall(text) if "def solve" in block]
     if len(blocks) != 1:
         raise NoAnswer(f"{len(blocks)} code blocks of its answer define solve(given)")

@@ -20,7 +20,9 @@ class RandomProposer:
         rng = self._history.next_rng()
         return Proposal(
             solution=self._history.untried(lambda: self._history.grammar.draw(rng)),
-            hypothesis=self._history.hypothesis("Drawn at random, as a control: there is no reason why it should help."),
+            hypothesis=self._history.hypothesis(
+                "Drawn at random, as a control: there is no reason why it should help."
+            ),
             proposer=self.name,
         )
 
