@@ -252,7 +252,7 @@ def _status(error: BaseException) -> int | None:
 
 def _quoted(said: str) -> str:
     """Words that are not ours on one short line."""
-    return " ".join(without_keys(said).split())[:LONGEST_QUOTE]
+    return without_keys(" ".join(said.split()))[:LONGEST_QUOTE]
 
 
 def without_keys(said: str) -> str:

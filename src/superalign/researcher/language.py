@@ -25,7 +25,8 @@ class Grammar:
         self.language = language
         self.parts = {part.name: part for part in language.parts}
         self._check_parts()
-        self._heights = self._least_heights()
+        self._heights: dict[str, int] = {}
+        self._find_heights()
         self._check_types()
 
     def fitting(self, gives: str, depth: int) -> tuple[LanguagePart, ...]:
@@ -120,9 +121,8 @@ class Grammar:
                     fix="Add a part that gives it, or allow a greater depth.",
                 )
 
-    def _least_heights(self) -> dict[str, int]:
+    def _find_heights(self) -> None:
         """Of each type that can be made at all: the height of its flattest expression."""
-        self._heights: dict[str, int] = {}
         while True:
             found = {
                 gives: int(least)
@@ -130,7 +130,7 @@ class Grammar:
                 if (least := min(map(self._height, self.language.giving(gives)))) < math.inf
             }
             if found == self._heights:
-                return found
+                return
             self._heights = found
 
     def _height(self, part: LanguagePart) -> float:

@@ -35,13 +35,15 @@ from superalign.contracts.protocols import (
     Trusted,
 )
 from superalign.contracts.records import Access, Conversation, Judgement, Question, Unscored, Verdict
-from superalign.contracts.registry import Registry, detectors, organisms, overseers, tasks
+from superalign.contracts.registry import Registry, detectors, organisms, overseers, proposers, tasks
 from superalign.models.audited import AuditedSubject
 from superalign.models.subject import ModelSubject
 from superalign.organisms.gates import organism_gates
 from superalign.provenance.digest import canonical_json
 from superalign.tasks.specification import default_specification
 from superalign.testing.invented import comparisons, guarded, watched_task
+from superalign.testing.proposers import check_proposer as check_proposer
+from superalign.testing.proposers import makes_itself
 from superalign.testing.tiny import tiny_relative, tiny_subject
 
 WORDS = ("apple", "bridge", "candle", "desert", "engine", "flower", "garden", "hammer", "island", "jacket", "kettle")
@@ -55,9 +57,12 @@ def check_registered() -> None:
         (overseers, check_overseer),
         (detectors, check_detector),
         (organisms, check_organism),
+        (proposers, check_proposer),
     )
     for registry, check in checks:
         for name in registry.names():
+            if registry is proposers and not makes_itself(registry.factory(name)):
+                continue  # it needs a model or a file
             try:
                 check(partial(registry.make, name))
             except AssertionError as broken:

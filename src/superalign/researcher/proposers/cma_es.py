@@ -98,7 +98,7 @@ class CmaEsProposer:
 
     def _begun(self, population: int | None) -> Any:
         try:
-            from cmaes import CMA
+            from cmaes import CMA  # type: ignore[import-untyped,unused-ignore]
         except ImportError:
             raise InputError(
                 "The proposer 'cma-es' needs cmaes.", fix="Run: pip install 'superalign[research]'"
@@ -113,7 +113,7 @@ def columns(grammar: Grammar) -> dict[tuple[tuple[int, ...], int], int]:
     """The number of the vector that holds each decision: slot 0 of a place its part, slot n its n-th parameter."""
     slots: dict[tuple[int, ...], int] = {}
     seen: set[tuple[str, tuple[int, ...]]] = set()
-    open_places = [(grammar.language.root, ())]
+    open_places: list[tuple[str, tuple[int, ...]]] = [(grammar.language.root, ())]
     while open_places:
         gives, place = open_places.pop()
         if (gives, place) in seen:

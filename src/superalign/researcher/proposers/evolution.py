@@ -87,7 +87,7 @@ class EvolutionProposer:
 
     def _parent(self, elites: list[Outcome], rng: np.random.Generator) -> Outcome:
         drawn = rng.integers(len(elites), size=self._tournament)
-        return min((elites[i] for i in drawn), key=self._history.loss)
+        return min([elites[int(i)] for i in drawn], key=self._history.loss)
 
 
 def _expression(outcome: Outcome) -> Expression:

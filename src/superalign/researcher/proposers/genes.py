@@ -16,7 +16,7 @@ from superalign.researcher.language import Grammar
 
 @dataclass(frozen=True)
 class Gene:
-    """One decision on the way down a tree: at `place`, the part (slot 0), or the n-th parameter of the part (slot n)."""
+    """One decision on the way down: the part at `place` (slot 0), or the n-th parameter of that part (slot n)."""
 
     name: str
     domain: Domain
@@ -28,7 +28,7 @@ Decide = Callable[[Gene], Value]
 
 
 def grown(grammar: Grammar, decide: Decide) -> Expression:
-    """The expression that these decisions lead to, the root's first. `decide` is not asked where there is one option."""
+    """The expression that these decisions lead to, the root's first. `decide` is asked where there are two or more."""
     return _grown(grammar, decide, grammar.language.root, grammar.language.depth, ())
 
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from superalign.contracts.errors import InputError
 from superalign.contracts.registry import proposers
-from superalign.contracts.research import OneOf, Outcome, ProblemCard, Proposal, Value
+from superalign.contracts.research import Expression, OneOf, Outcome, ProblemCard, Proposal, Value
 from superalign.researcher.proposers.genes import Gene, decisions, grown
 from superalign.researcher.proposers.history import History
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial, Trial
+    from optuna.study import Study
+    from optuna.trial import Trial
 
 
 @proposers.register("tpe")
@@ -33,17 +34,21 @@ class TpeProposer:
     def __init__(self, card: ProblemCard, seed: int = 0, startup: int = 10) -> None:
         self._history = History(card, seed)
         self._startup = startup
-        self._trials: list[FrozenTrial] = []
+        self._told: Study | None = None
 
     def ask(self) -> Proposal:
         """InputError where Optuna is not installed."""
-        rng = self._history.next_rng()
-        optuna = _optuna()
-        sampler = optuna.samplers.TPESampler(n_startup_trials=self._startup, seed=int(rng.integers(2**31)))
-        study = optuna.create_study(sampler=sampler)
-        study.add_trials(self._trials)
+        optuna, study, rng = _optuna(), self._study(), self._history.next_rng()
+        study.sampler = optuna.samplers.TPESampler(n_startup_trials=self._startup, seed=int(rng.integers(2**31)))
+
+        def draw() -> Expression:
+            trial = study.ask()
+            found = grown(self._history.grammar, Suggestions(trial))
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)  # only what is told counts, whoever proposed it
+            return found
+
         return Proposal(
-            solution=self._history.untried(lambda: grown(self._history.grammar, Suggestions(study.ask()))),
+            solution=self._history.untried(draw),
             hypothesis=self._history.hypothesis("Near the better of the solutions so far, decision by decision."),
             proposer=self.name,
         )
@@ -56,14 +61,18 @@ class TpeProposer:
         made = decisions(self._history.grammar, expression)
         loss = self._history.loss(outcome)
         failed = isinf(loss)
-        self._trials.append(
-            optuna.trial.create_trial(
-                state=optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE,
-                value=None if failed else loss,
-                params={gene.name: _as_told(gene, value) for gene, value in made},
-                distributions={gene.name: _distribution(gene) for gene, _ in made},
-            )
+        trial = optuna.trial.create_trial(
+            state=optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE,
+            value=None if failed else loss,
+            params={gene.name: _as_told(gene, value) for gene, value in made},
+            distributions={gene.name: _distribution(gene) for gene, _ in made},
         )
+        self._study().add_trial(trial)
+
+    def _study(self) -> Study:
+        if self._told is None:
+            self._told = _optuna().create_study()
+        return self._told
 
 
 class Suggestions:
