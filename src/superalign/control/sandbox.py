@@ -10,10 +10,11 @@ import json
 import os
 import re
 import selectors
+import signal
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -175,8 +176,7 @@ class Sandbox:
                     end.close()
                 heard = _listen(answer.fileno(), said.fileno(), status.fileno(), started + limits.seconds, limits.answer_bytes)
             finally:
-                process.kill()  # and with it, by its --die-with-parent, everything inside
-                process.wait()
+                _kill(process)
         exit_code, namespaces = _status(heard.status)
         text = escaped(heard.said.decode(errors="backslashreplace"))
         return Ended(heard.answer, text, time.monotonic() - started, exit_code, heard.killed, namespaces)
@@ -212,6 +212,14 @@ def _orders(seen: View, limits: Limits, landlock: bool) -> dict[str, object]:
 def _top(path: str) -> str:
     """The folder to open to a program, which is the outermost but for that of libraries."""
     return path if path.startswith("/usr/") else "/" + path.split("/")[1]
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Bubblewrap, and all inside by its --die-with-parent; its whole group, for one that has not come as far as that."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 def _pipe(open_files: ExitStack) -> tuple[IO[bytes], IO[bytes]]:
