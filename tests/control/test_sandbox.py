@@ -20,7 +20,9 @@ from superalign.control import confinement
 from superalign.control.confinement import ENVIRONMENT, SandboxError
 from superalign.control.sandbox import SAID_BYTES, Ran, Sandbox
 
-LIMITS = Limits(seconds=60, cpu_seconds=30, memory_bytes=256 * MEBIBYTE, threads=4, disk_bytes=MEBIBYTE, answer_bytes=4096)
+LIMITS = Limits(
+    seconds=60, cpu_seconds=30, memory_bytes=256 * MEBIBYTE, threads=4, disk_bytes=MEBIBYTE, answer_bytes=4096
+)
 ANSWER = "import os, sys, json\ndef answer(data): os.write(int(os.environ['ANSWER_FD']), data)\n"
 
 Write = Callable[[str], Path]
@@ -62,7 +64,8 @@ def test_it_sees_an_empty_environment_and_a_small_machine(
         answer(json.dumps({
             "environment": sorted(os.environ), "dev": sorted(os.listdir("/dev")),
             "scratch": os.listdir("/scratch"), "folder": os.getcwd(), "name": os.uname().nodename,
-            "exists": [path for path in ("/proc", "/sys", "/root", "/home", "/tmp", "/bin/sh", "/usr/bin", "/etc/passwd")
+            "exists": [path for path in ("/proc", "/sys", "/root", "/home", "/tmp", "/bin/sh", "/usr/bin",
+                                        "/etc/passwd")
                        if os.path.exists(path)],
         }).encode())
     """), limits=LIMITS)  # fmt: skip

@@ -167,9 +167,8 @@ class ReviewQueue:
             raise InputError(f"{answer!r} is no decision.", fix="Use approve, reject or ask.")
         with self._changing() as database:
             item = self._waiting(database, number)
-            if isinstance(item, Item):
-                item = self._charged(database, number, answer, _who(reviewer), reason)
-        return _or_refused(item)
+            made = self._charged(database, number, answer, _who(reviewer), reason) if isinstance(item, Item) else item
+        return _or_refused(made)
 
     def decision(self, number: int) -> Decision | None:
         """What was decided, by a person or by rule; None while it waits."""
@@ -227,9 +226,13 @@ class ReviewQueue:
             if row["deadline"] > now and not spent:
                 waiting.append(row)
                 continue
-            late = "nobody decided by the deadline" if row["deadline"] <= now else "the budget of human minutes is spent"
+            late = (
+                "nobody decided by the deadline" if row["deadline"] <= now else "the budget of human minutes is spent"
+            )
             reason = f"Denied by rule: {late}."
-            self._record(database, Decision(number=row["number"], answer="reject", who=BY_RULE, reason=reason, minutes=0))
+            self._record(
+                database, Decision(number=row["number"], answer="reject", who=BY_RULE, reason=reason, minutes=0)
+            )
         return waiting
 
     def _record(self, database: sqlite3.Connection, decision: Decision) -> None:

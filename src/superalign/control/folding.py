@@ -63,9 +63,9 @@ def _called(name: str, arguments: list[object]) -> object:
     match name, arguments:
         case "chr", [int(code)]:
             return chr(code)
-        case ("bytes" | "bytearray"), [list(codes)]:
+        case (("bytes" | "bytearray"), [list(codes)]):
             return bytes(codes)
-        case ("str" | "list" | "tuple"), [value]:
+        case (("str" | "list" | "tuple"), [value]):
             return value
         case "reversed", [str(text)]:
             return text[::-1]

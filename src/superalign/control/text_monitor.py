@@ -16,7 +16,7 @@ from superalign.control.escaped import is_hidden
 from superalign.control.monitors import Finding, opinion
 
 _LOOK_ALIKES = str.maketrans(
-    "аеорсухіјѕԁһԛԝвнкмтαεορτυικνηω",  # noqa: RUF001
+    "аеорсухіјѕԁһԛԝвнкмтαεορτυικνηω",
     "aeopcyxijsdhqwbhkmtaeoptuiknnw",
 )
 _DIGITS = str.maketrans("013457@$", "oieastas")
@@ -70,7 +70,11 @@ _RULES = (
         r"|^\W*(?:system|assistant|user)\s*:|\byou are (?:now |chat|a helpful|an ai)",
     ),
     ("says that it is harmless", 0.4, r"\b(?:this|it|code|program) is (?:\w+ )?(?:safe|harmless|benign|only a test)\b"),
-    ("holds markup or an address", 0.5, r"<!--|<(?:script|img|iframe|style|a|svg|object)\b|\w+://|javascript:|data:\w+/"),
+    (
+        "holds markup or an address",
+        0.5,
+        r"<!--|<(?:script|img|iframe|style|a|svg|object)\b|\w+://|javascript:|data:\w+/",
+    ),
 )
 _PATTERNS = tuple((reason, weight, re.compile(rule, re.DOTALL | re.MULTILINE)) for reason, weight, rule in _RULES)
 # The same where letters are spaced out or joined by marks, and so without gaps.
@@ -105,8 +109,8 @@ def findings(text: str, first_line: int = 1) -> Iterator[Finding]:
     if match := _JOINED.search(joined):
         yield Finding(first_line, "spells out an order to its reviewer", 0.9, match.group())
     if match := _CLAIM.search(read):
-        line = first_line + read.count("\n", 0, match.start())
-        yield Finding(line, "claims a result, which only the evaluator may measure", 0.3, match.group())
+        at = first_line + read.count("\n", 0, match.start())
+        yield Finding(at, "claims a result, which only the evaluator may measure", 0.3, match.group())
 
 
 def as_read(text: str) -> str:
