@@ -16,8 +16,8 @@ Oversight = Literal["every-step", "suspicious", "outcomes"]
 
 
 class Limits(Record):
-    """What a confined program may use. It is one process, so that `memory_bytes` bounds all of its memory; its files lie
-    in memory too and are counted apart, in `disk_bytes`.
+    """What a confined program may use. It is one process, so that `memory_bytes` bounds all of its memory; its files
+    lie in memory too and are counted apart, in `disk_bytes`.
     """
 
     seconds: float = Field(60, gt=0, description="Of wall time, by a clock that the program can't reach.")

@@ -20,7 +20,7 @@ def is_hidden(character: str) -> bool:
 
 
 def escaped(text: str) -> str:
-    """The text with hidden characters as `\\x1b`, `\\u202e` and the like. Marks that pile up on a letter stay one deep."""
+    """The text with hidden characters as `\\x1b`, `\\u202e` and the like; of marks on one letter, two stay as they are."""
     shown: list[str] = []
     marks = 0
     for character in text:

@@ -10,10 +10,11 @@ import json
 import os
 import re
 import selectors
+import signal
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -133,9 +134,7 @@ class Sandbox:
             return Unscored(reason=reason)
         return Ran(answer=ended.answer, said=ended.said, seconds=ended.seconds)
 
-    def confine(
-        self, program: Path, arguments: Sequence[str], readable: Mapping[str, Path], limits: Limits
-    ) -> Ended:
+    def confine(self, program: Path, arguments: Sequence[str], readable: Mapping[str, Path], limits: Limits) -> Ended:
         """Run it whatever comes of it, without asking whether the sandbox holds: for `run` and for the self-test."""
         extra = {f"/program/{_named(program.name)}": program}
         extra |= {f"/data/{_named(name)}": path for name, path in readable.items()}
@@ -173,17 +172,16 @@ class Sandbox:
             try:
                 for end in (answer_end, status_end, said_end):
                     end.close()
-                heard = _listen(answer.fileno(), said.fileno(), status.fileno(), started + limits.seconds, limits.answer_bytes)
+                heard = _listen(
+                    answer.fileno(), said.fileno(), status.fileno(), started + limits.seconds, limits.answer_bytes
+                )
             finally:
-                process.kill()  # and with it, by its --die-with-parent, everything inside
-                process.wait()
+                _kill(process)
         exit_code, namespaces = _status(heard.status)
         text = escaped(heard.said.decode(errors="backslashreplace"))
         return Ended(heard.answer, text, time.monotonic() - started, exit_code, heard.killed, namespaces)
 
-    def command(
-        self, seen: View, limits: Limits, seccomp: int, status: int, variables: Mapping[str, str]
-    ) -> list[str]:
+    def command(self, seen: View, limits: Limits, seccomp: int, status: int, variables: Mapping[str, str]) -> list[str]:
         """What to execute before the program's own command."""
         return confinement.command(seen, limits, seccomp, status, variables)
 
@@ -212,6 +210,14 @@ def _orders(seen: View, limits: Limits, landlock: bool) -> dict[str, object]:
 def _top(path: str) -> str:
     """The folder to open to a program, which is the outermost but for that of libraries."""
     return path if path.startswith("/usr/") else "/" + path.split("/")[1]
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Bubblewrap, and all inside by its --die-with-parent; its whole group too, where it has not come as far as that."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 def _pipe(open_files: ExitStack) -> tuple[IO[bytes], IO[bytes]]:
@@ -261,7 +267,8 @@ def _listen(answer: int, said: int, status: int, deadline: float, most: int) -> 
 
 def _status(lines: bytes) -> tuple[int | None, dict[str, int]]:
     """The exit code, and the namespaces by their names, from what bubblewrap itself reports."""
-    exit_code, namespaces = None, {}
+    exit_code: int | None = None
+    namespaces: dict[str, int] = {}
     for line in lines.splitlines():
         try:
             report = json.loads(line)

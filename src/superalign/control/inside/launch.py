@@ -5,12 +5,16 @@ It runs inside of the sandbox, before any line that nobody vouches for. `ORDERS`
 
 import ctypes.util
 import json
+import os
 import resource
 import runpy
+import select
 import sys
 
 
 def main() -> None:
+    if not _heard():
+        return
     orders = json.loads(sys.argv[1])
     for name, most in orders["limits"].items():
         resource.setrlimit(getattr(resource, name), (most, most))
@@ -19,6 +23,13 @@ def main() -> None:
     sys.argv = sys.argv[2:]
     sys.path[:0] = orders["path"]
     runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def _heard() -> bool:
+    """Whether the parent still reads. One that was killed while bubblewrap began could not end it any more."""
+    pipe = select.poll()
+    pipe.register(int(os.environ["ANSWER_FD"]), 0)
+    return not pipe.poll(0)
 
 
 def _apply_landlock(readable: list[str], writable: list[str]) -> None:
