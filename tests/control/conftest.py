@@ -2,7 +2,7 @@
 
 import pytest
 
-from superalign.control.confinement import SandboxError
+from superalign.contracts.errors import SandboxError
 from superalign.control.sandbox import Sandbox
 
 

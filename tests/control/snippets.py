@@ -80,8 +80,8 @@ def solve(given):
 import numpy as np
 
 def solve(given):
-    γ, Δ = 0.5, given["x"].std()
-    return {"scores": γ * given["x"][:, 0] / Δ}
+    λ, Δ = 0.5, given["x"].std()
+    return {"scores": λ * given["x"][:, 0] / Δ}
 """,
     "stages": """
 import numpy as np
@@ -207,7 +207,7 @@ HOSTILE = {
     "renamed files": "from numpy import genfromtxt as g\ndef solve(given): return g('x')",
     "unused attribute": "import numpy as np\nread = np.fromfile\ndef solve(given): return read('x')",
     "generator's frame": "def solve(given):\n    g = (x for x in [1])\n    return g.gi_frame.f_back.f_globals",
-    "traceback": "def solve(given):\n    try: 1 / 0\n    except ZeroDivisionError as e:\n        return e.with_traceback(None)",
+    "traceback": "def solve(given):\n    try: 1 / 0\n    except Exception as e:\n        return e.with_traceback(None)",
     "match": "def solve(given):\n    match given:\n        case object(__class__=kind):\n            return kind",
     "attrgetter": "from operator import attrgetter\ndef solve(given): return attrgetter('shape')(given)",
     "monkeypatch": "import numpy as np\nnp.mean = lambda *a, **k: 1.0\ndef solve(given): return 1",

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from superalign.contracts.control import MEBIBYTE, Limits
-from superalign.contracts.errors import InputError
+from superalign.contracts.errors import InputError, SandboxError
 from superalign.contracts.records import Unscored
 from superalign.control import confinement
-from superalign.control.confinement import ENVIRONMENT, SandboxError
+from superalign.control.confinement import ENVIRONMENT
 from superalign.control.sandbox import SAID_BYTES, Ran, Sandbox
 
 LIMITS = Limits(
@@ -289,3 +289,10 @@ def until(holds: Callable[[], bool], seconds: float = 30) -> bool:
 
 def gone(marker: str) -> bool:
     return until(lambda: not running(marker))
+
+
+def test_the_example_of_the_documentation_works(sandbox: Sandbox) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "concepts" / "sandbox.md").read_text(encoding="utf-8")
+    example = page.split("```python\n")[1].split("```")[0]
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("answer=b'45'")

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from superalign.contracts.control import Limits
+from superalign.contracts.errors import SandboxError
 from superalign.control import sandbox as sandbox_module
 from superalign.control import self_test
-from superalign.control.confinement import SandboxError, View
+from superalign.control.confinement import View
 from superalign.control.sandbox import Sandbox
 
 Edit = Callable[[list[str]], list[str]]
@@ -93,9 +94,8 @@ def test_nothing_runs_in_a_sandbox_that_leaks(sandbox: Sandbox, tmp_path: Path) 
     program = tmp_path / "program.py"
     program.write_text("import os; os.write(int(os.environ['ANSWER_FD']), b'x')")
     leaky = edited(LEAKS["variables"][0])
-    for _ in range(2):
-        with pytest.raises(SandboxError, match=r"does not hold.*SECRET_TOKEN"):
-            leaky.run(program)
+    with pytest.raises(SandboxError, match=r"does not hold.*SECRET_TOKEN"):
+        leaky.run(program)
 
 
 def test_it_notices_missing_limits(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

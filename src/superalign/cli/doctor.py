@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -104,16 +103,15 @@ def _memory() -> Check:
 
 
 def _sandbox() -> Check:
-    """Only code that nobody vouches for needs bubblewrap; such code does not run without it."""
-    tool = shutil.which("bwrap") or str(Path(sys.executable).with_name("bwrap"))
-    probe = [tool, "--ro-bind", "/", "/", "--unshare-all", "--die-with-parent", "true"]
+    """Only code that nobody vouches for needs it; such code does not run without it."""
+    from superalign.contracts.errors import SuperalignError
+    from superalign.control.sandbox import Sandbox
+
     try:
-        works = subprocess.run(probe, capture_output=True, timeout=10, check=False).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return Check("sandbox", "absent", "no bubblewrap; untrusted code is refused", "apt install bubblewrap")
-    if not works:
-        return Check("sandbox", "absent", "bubblewrap may not make namespaces here", "Allow user namespaces.")
-    return Check("sandbox", "ok", tool)
+        tier = Sandbox(packages=()).tier
+    except SuperalignError as problem:
+        return Check("sandbox", "absent", f"{problem.what} {problem.where or ''}".strip(), problem.fix or "")
+    return Check("sandbox", "ok", str(tier))
 
 
 def _gpu() -> Check:

@@ -76,5 +76,9 @@ class LedgerError(SuperalignError):
         self.entry = entry
 
 
+class SandboxError(SuperalignError):
+    """A program that nobody vouches for can't be confined here, or not as it has to be; so it was not run."""
+
+
 class SealError(SuperalignError):
     """A sealed trial was opened twice, or what was committed is not what is there."""

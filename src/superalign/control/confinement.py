@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from superalign.contracts.control import Limits
-from superalign.contracts.errors import InputError, SuperalignError
+from superalign.contracts.errors import InputError, SandboxError
 
 NOBODY = 65534
 PYTHON = "/python/bin/python"
@@ -42,10 +42,6 @@ ENVIRONMENT = {
 _LIBRARIES = ("/usr/lib", "/usr/lib32", "/usr/lib64", "/lib", "/lib64")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 _INSTALL = "pip install 'superalign[research]', which brings bubblewrap."
-
-
-class SandboxError(SuperalignError):
-    """No sandbox can be had here, so that nothing is run."""
 
 
 @dataclass(frozen=True)

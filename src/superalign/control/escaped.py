@@ -20,7 +20,7 @@ def is_hidden(character: str) -> bool:
 
 
 def escaped(text: str) -> str:
-    """The text with hidden characters as `\\x1b`, `\\u202e` and the like; of marks on one letter, two stay as they are."""
+    """The text with hidden characters as `\\x1b`, `\\u202e` and so on; of marks on one letter, two stay."""
     shown: list[str] = []
     marks = 0
     for character in text:

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import IO, ClassVar
 
 from superalign.contracts.control import Limits
-from superalign.contracts.errors import InputError
+from superalign.contracts.errors import InputError, SandboxError
 from superalign.contracts.records import Record, Unscored
 from superalign.control import confinement, self_test
-from superalign.control.confinement import ENVIRONMENT, NOBODY, PYTHON, SCIENCE, SandboxError, View, landlock_version
+from superalign.control.confinement import ENVIRONMENT, NOBODY, PYTHON, SCIENCE, View, landlock_version
 from superalign.control.escaped import escaped
 from superalign.control.system_calls import filter_file
 
@@ -213,7 +213,7 @@ def _top(path: str) -> str:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Bubblewrap, and all inside by its --die-with-parent; its whole group too, where it has not come as far as that."""
+    """Bubblewrap, and all inside by its --die-with-parent; its whole group too, where it has not come that far."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.kill()

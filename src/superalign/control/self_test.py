@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from superalign.contracts.control import MEBIBYTE, Limits
+from superalign.contracts.errors import SandboxError
 from superalign.contracts.records import Record
-from superalign.control.confinement import ENVIRONMENT, SandboxError, landlock_version
+from superalign.control.confinement import ENVIRONMENT, landlock_version
 
 if TYPE_CHECKING:
     from superalign.control.sandbox import Ended

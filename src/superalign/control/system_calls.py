@@ -11,7 +11,7 @@ import errno
 import os
 import tempfile
 
-from superalign.contracts.errors import SuperalignError
+from superalign.contracts.errors import SandboxError
 
 KILLED = (
     # other processes, and the debugger's view of them
@@ -49,12 +49,12 @@ _TIOCSTI = 0x5412  # types into the terminal that the user sits at
 def filter_file() -> int:
     """An open file with the filter's program, for bubblewrap to read. The caller closes it.
 
-    SuperalignError when libseccomp is missing.
+    SandboxError when libseccomp is missing.
     """
     try:
         import pyseccomp as seccomp
     except (ImportError, OSError, RuntimeError) as problem:
-        raise SuperalignError(
+        raise SandboxError(
             "The sandbox needs pyseccomp and libseccomp, and they can't be loaded.",
             where=str(problem),
             fix="pip install 'superalign[research]'; on Debian also: apt-get install libseccomp2",
