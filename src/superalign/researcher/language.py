@@ -101,7 +101,7 @@ class Grammar:
             raise InputError(f"The language has two parts named {', '.join(twice)}.", fix="Rename one of them.")
         for part in self.language.parts:
             for name, domain in part.parameters.items():
-                if (choices(domain) or 1) < 1:
+                if choices(domain) == 0:
                     raise InputError(
                         f"There is no whole number in the domain of {name!r}.",
                         where=part.name,

@@ -9,6 +9,7 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import stats
@@ -218,8 +219,13 @@ def _instrument(found: Expression) -> float:
         return 0.4 + 0.4 * shrink * kind * _vectors(found.inputs[0])
     one, other = (_instrument(below) for below in found.inputs)
     weight = float(found.parameters["weight"])
-    apart = min(distance(INSTRUMENTS, *found.inputs), 2.0) / 2
+    apart = min(distance(_grammar(), *found.inputs), 2.0) / 2
     return weight * one + (1 - weight) * other + 0.6 * weight * (1 - weight) * apart * min(one, other)
+
+
+@cache
+def _grammar() -> Grammar:
+    return Grammar(instruments().card.language)
 
 
 def _vectors(found: Expression) -> float:
@@ -228,7 +234,6 @@ def _vectors(found: Expression) -> float:
     return 0.9 * math.exp(-(((int(found.parameters["number"]) - 7) / 3) ** 2))
 
 
-INSTRUMENTS = Grammar(instruments().card.language)
 POINTS = np.linspace(-2, 2, 20)
 TARGET = POINTS * np.sin(1.5 * POINTS) + 0.5
 

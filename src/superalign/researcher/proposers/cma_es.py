@@ -39,7 +39,7 @@ class CmaEsProposer:
         self._columns = columns(self._history.grammar)
         if len(self._columns) > MOST_NUMBERS:
             raise InputError(
-                f"A tree of this language is spelt by {len(self._columns)} numbers; CMA-ES is of use up to {MOST_NUMBERS}.",
+                f"To spell a tree takes {len(self._columns)} numbers or more, and CMA-ES can do with {MOST_NUMBERS}.",
                 fix="Use the proposer tpe or evolution, or a language of less depth.",
             )
         self._search: Any = None
