@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from superalign.contracts.records import Interval, Unscored
 from superalign.researcher.accept import Decision, Gain
 from superalign.researcher.compare import interval, summed_up

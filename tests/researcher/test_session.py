@@ -121,5 +121,5 @@ def test_what_needs_a_person_does_not_run_without_one(tmp_path: Path, oversight:
 
 @pytest.mark.parametrize("text", ["It gains 0.31.", "By {0.gain:+.2f}.", "By {99.gain}.", "A third, or 33 %."])
 def test_a_number_without_an_entry_fails_the_build(text: str) -> None:
-    with pytest.raises(RunError, match="number|refers"):
+    with pytest.raises(RunError, match=r"number|refers"):
         built(text, [])
