@@ -15,7 +15,7 @@ from superalign.web.listening import is_loopback, listen
 if TYPE_CHECKING:
     import socket
 
-    from superalign.contracts.review import ReviewQueue
+    from superalign.contracts.review import ReviewQueue as Queue
     from superalign.web.view.guard import Guard
 
 EXAMPLES = """Examples:
@@ -75,9 +75,11 @@ def view(
         listening.close()
 
 
-def _queue(root: Path) -> ReviewQueue | None:
+def _queue(root: Path) -> Queue | None:
     """The review queue of the runs in `root`; None as long as there is none."""
-    return None
+    from superalign.control.approval import QUEUE, ReviewQueue
+
+    return ReviewQueue(root / QUEUE) if (root / QUEUE).exists() else None
 
 
 def _run(app: Guard, listening: socket.socket) -> None:

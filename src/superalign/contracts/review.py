@@ -33,23 +33,23 @@ class ReviewItem(Record):
     asked_at: float = Field(description="Unix seconds.")
     deadline: float = Field(description="Unix seconds. What nobody has approved by then is not approved.")
     state: ItemState = "pending"
-    reason: str = Field("", description="The reviewer's, once it is decided.")
+    reason: str = Field("", description="The reviewer's, once it is decided; or the rule's, where nobody did in time.")
     reviewer: str = ""
+    minutes: float = Field(0.0, ge=0, description="Of the reviewer, from first opening it to the decision, as charged.")
 
 
 class ReviewDecision(Record):
-    """What a person decided. To ask sends the item back with a question; it is not approved."""
+    """What a person decided. To ask sends the item back with a question: it is not approved."""
 
     number: int = Field(ge=0)
     verdict: VerdictOnItem
     reason: Sentence = Field(max_length=4_000)
     reviewer: str
-    minutes: float = Field(ge=0, description="Of the reviewer, from the last opening of the item to the decision.")
 
 
 @runtime_checkable
 class ReviewQueue(Protocol):
-    """Where items wait. It enters every decision into a ledger before it counts. Several threads call it."""
+    """Where items wait for people. Several threads and processes call it."""
 
     @property
     def minutes_left(self) -> float:
@@ -57,7 +57,7 @@ class ReviewQueue(Protocol):
         ...
 
     def pending(self) -> list[ReviewItem]:
-        """What waits and has not expired, the nearest deadline first."""
+        """What waits and has not expired, the most suspicious first."""
         ...
 
     def get(self, number: int) -> ReviewItem:

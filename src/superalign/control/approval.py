@@ -12,23 +12,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Literal, TypeVar
-
-from pydantic import Field
+from typing import Literal
 
 from superalign.contracts.control import Opinion, Oversight
 from superalign.contracts.errors import InputError, RunError
-from superalign.contracts.records import Record, Unscored
+from superalign.contracts.records import Unscored
 from superalign.contracts.research import Program, Solution
+from superalign.contracts.review import ItemState, MonitorOpinion, ReviewDecision, ReviewItem
 from superalign.control.escaped import escaped
 from superalign.control.monitors import suspicion
 
+QUEUE = "reviews.db"  # in the folder of runs
 BY_RULE = "rule"  # who decided, where nobody did
 LEAST_MINUTES = 0.5  # charged for any decision: reading takes time, even where the clock saw none
 _BUSY_SECONDS = 30.0
 
-_Found = TypeVar("_Found", bound=Record)
-Answer = Literal["approve", "reject", "ask"]
+STATES: dict[str, ItemState] = {"approve": "approved", "reject": "rejected", "ask": "asked", "expire": "expired"}
 
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS budget (one INTEGER PRIMARY KEY CHECK (one = 1), minutes REAL NOT NULL)",
@@ -38,40 +37,8 @@ _TABLES = (
     " PRIMARY KEY (number, reviewer))",
     "CREATE TABLE IF NOT EXISTS decisions (seq INTEGER PRIMARY KEY AUTOINCREMENT, number INTEGER NOT NULL,"
     " answer TEXT NOT NULL, who TEXT NOT NULL, reason TEXT NOT NULL, minutes REAL NOT NULL, at REAL NOT NULL)",
-    "CREATE UNIQUE INDEX IF NOT EXISTS decided_once ON decisions (number) WHERE answer != 'ask'",
+    "CREATE UNIQUE INDEX IF NOT EXISTS decided_once ON decisions (number)",
 )
-
-
-class Item(Record):
-    """Something to decide on. The queue keeps all text as it was handed in, and hands it out with everything that can't
-    be seen spelled out. It is no HTML yet.
-    """
-
-    number: int
-    kind: str
-    title: str
-    text: str = Field(description="What would run or be accepted: a source, or the difference to the last.")
-    opinions: tuple[Opinion | Unscored, ...] = ()
-    estimated_minutes: float = Field(ge=0)
-    deadline: float = Field(description="Seconds since 1970; who has not answered by then has denied.")
-
-    @property
-    def suspicion(self) -> float:
-        return suspicion(self.opinions)
-
-
-class Decision(Record):
-    """One answer. `ask` leaves the item open; `who` is "rule" where nobody decided in time."""
-
-    number: int
-    answer: Answer
-    who: str
-    reason: str
-    minutes: float = Field(ge=0, description="Of human time, as charged.")
-
-    @property
-    def approved(self) -> bool:
-        return self.answer == "approve"
 
 
 def needs_human(
@@ -114,21 +81,25 @@ class ReviewQueue:
         self,
         kind: str,
         title: str,
-        text: str,
-        opinions: Sequence[Opinion | Unscored] = (),
+        body: str,
+        opinions: Sequence[MonitorOpinion] = (),
         *,
-        estimated_minutes: float = LEAST_MINUTES,
+        diff: str = "",
+        cost: str = "",
         seconds: float,
     ) -> int:
         """Add an item that has to be decided within `seconds`, and return its number."""
-        item = Item(
+        now = self._clock()
+        item = ReviewItem(
             number=0,
             kind=kind,
             title=title,
-            text=text,
+            body=body,
+            diff=diff,
             opinions=tuple(opinions),
-            estimated_minutes=estimated_minutes,
-            deadline=self._clock() + seconds,
+            cost=cost,
+            asked_at=now,
+            deadline=now + seconds,
         )
         with self._changing() as database:
             added = database.execute(
@@ -136,53 +107,44 @@ class ReviewQueue:
             )
             return int(added.lastrowid or 0)
 
-    def pending(self) -> list[Item]:
+    def pending(self) -> list[ReviewItem]:
         """What waits for a person, the most suspicious first."""
         with self._changing() as database:
             rows = self._deny_by_rule(database)
-        return sorted((_shown(_item(row)) for row in rows), key=lambda item: (-item.suspicion, item.number))
+        return sorted((_shown(_item(row)) for row in rows), key=lambda item: (-_suspicion(item), item.number))
 
-    def open(self, number: int, reviewer: str) -> Item:
-        """Show an item to a reviewer, whose time runs from now, or from when they opened it first.
-
-        InputError for one that is not there, or decided.
-        """
-        with self._changing() as database:
-            item = self._waiting(database, number)
-            if isinstance(item, Item):
-                database.execute(
-                    "INSERT OR IGNORE INTO openings VALUES (?, ?, ?)", (number, _who(reviewer), self._clock())
-                )
-        return _shown(_or_refused(item))
-
-    def decide(self, number: int, answer: Answer, *, reviewer: str, reason: str) -> Decision:
-        """Record an answer and charge its time: since the reviewer opened it, and half a minute at least.
-
-        InputError without a reason, for an item that this reviewer has not opened, and for one that is decided, by its
-        deadline or the budget too: then the answer came too late.
-        """
-        if not reason.strip():
-            raise InputError("A decision needs a reason.", fix="Say why in a sentence.")
-        if answer not in ("approve", "reject", "ask"):
-            raise InputError(f"{answer!r} is no decision.", fix="Use approve, reject or ask.")
-        with self._changing() as database:
-            item = self._waiting(database, number)
-            made = self._charged(database, number, answer, _who(reviewer), reason) if isinstance(item, Item) else item
-        return _or_refused(made)
-
-    def decision(self, number: int) -> Decision | None:
-        """What was decided, by a person or by rule; None while it waits."""
+    def get(self, number: int) -> ReviewItem:
+        """The item as it stands, decided or not. InputError when there is none."""
         with self._changing() as database:
             self._deny_by_rule(database)
-            self._known(database, number)
-            row = database.execute("SELECT * FROM decisions WHERE number = ? AND answer != 'ask'", (number,)).fetchone()
-        return _decision(row) if row else None
+            return _shown(self._known(database, number))
 
-    def decisions(self) -> list[Decision]:
-        """Every answer in order, those that asked included."""
+    def open(self, number: int, reviewer: str) -> ReviewItem:
+        """Show an item to a reviewer, whose time runs from now, or from when they opened it first. One that is decided
+        is shown as it stands. InputError for one that is not there.
+        """
+        who = _who(reviewer)
         with self._changing() as database:
             self._deny_by_rule(database)
-            return [_decision(row) for row in database.execute("SELECT * FROM decisions ORDER BY seq")]
+            item = self._known(database, number)
+            if item.state == "pending":
+                database.execute("INSERT OR IGNORE INTO openings VALUES (?, ?, ?)", (number, who, self._clock()))
+        return _shown(item)
+
+    def decide(self, decision: ReviewDecision) -> ReviewItem:
+        """Record a decision and charge its time: since the reviewer opened it, and half a minute at least.
+
+        InputError for an item that this reviewer has not opened, and for one that is decided, by its deadline or the
+        budget too: then the answer came too late.
+        """
+        reviewer = _who(decision.reviewer)
+        with self._changing() as database:
+            self._deny_by_rule(database)
+            item = self._known(database, decision.number)
+            refusal = self._charged(database, item, decision, reviewer)
+        if refusal:  # raised here and not above: what was denied by rule on the way has to stay
+            raise refusal
+        return self.get(decision.number)
 
     @property
     def minutes_left(self) -> float:
@@ -190,36 +152,23 @@ class ReviewQueue:
         with self._changing() as database:
             return max(0.0, _left(database))
 
-    def _waiting(self, database: sqlite3.Connection, number: int) -> Item | InputError:
-        """The item, or why it does not wait. Returned, not raised: what was denied by rule on the way has to stay."""
-        self._deny_by_rule(database)
-        item = self._known(database, number)
-        row = database.execute("SELECT * FROM decisions WHERE number = ? AND answer != 'ask'", (number,)).fetchone()
-        if row is None:
-            return item
-        made = _decision(row)
-        return InputError(f"Item {number} is decided: {made.answer} by {made.who}.", where=made.reason)
-
     def _charged(
-        self, database: sqlite3.Connection, number: int, answer: Answer, reviewer: str, reason: str
-    ) -> Decision | InputError:
+        self, database: sqlite3.Connection, item: ReviewItem, decision: ReviewDecision, reviewer: str
+    ) -> InputError | None:
+        if item.state != "pending":
+            return InputError(f"Item {item.number} is {item.state} by {item.reviewer}.", where=item.reason)
         opened = database.execute(
-            "SELECT at FROM openings WHERE number = ? AND reviewer = ?", (number, reviewer)
+            "SELECT at FROM openings WHERE number = ? AND reviewer = ?", (item.number, reviewer)
         ).fetchone()
         if opened is None:
-            return InputError(f"{reviewer} has not opened item {number}.", fix="Open it first, and read it.")
+            return InputError(f"{reviewer} has not opened item {item.number}.", fix="Open it first, and read it.")
         minutes = max(LEAST_MINUTES, (self._clock() - opened["at"]) / 60)
-        decision = Decision(number=number, answer=answer, who=reviewer, reason=reason, minutes=minutes)
-        self._record(database, decision)
-        if answer == "ask":  # the answer to the question is read later, and costs its own time
-            database.execute("DELETE FROM openings WHERE number = ? AND reviewer = ?", (number, reviewer))
-        return decision
+        self._record(database, item.number, decision.verdict, reviewer, decision.reason, minutes)
+        return None
 
     def _deny_by_rule(self, database: sqlite3.Connection) -> list[sqlite3.Row]:
         """Reject what is overdue, or what there is no human time for; return what still waits."""
-        rows = database.execute(
-            "SELECT * FROM items WHERE number NOT IN (SELECT number FROM decisions WHERE answer != 'ask')"
-        ).fetchall()
+        rows = database.execute("SELECT * FROM items WHERE number NOT IN (SELECT number FROM decisions)").fetchall()
         spent, now = _left(database) <= 0, self._clock()
         waiting = []
         for row in rows:
@@ -229,23 +178,27 @@ class ReviewQueue:
             late = (
                 "nobody decided by the deadline" if row["deadline"] <= now else "the budget of human minutes is spent"
             )
-            reason = f"Denied by rule: {late}."
-            self._record(
-                database, Decision(number=row["number"], answer="reject", who=BY_RULE, reason=reason, minutes=0)
-            )
+            self._record(database, row["number"], "expire", BY_RULE, f"Denied by rule: {late}.", 0.0)
         return waiting
 
-    def _record(self, database: sqlite3.Connection, decision: Decision) -> None:
+    def _record(
+        self, database: sqlite3.Connection, number: int, answer: str, who: str, reason: str, minutes: float
+    ) -> None:
         database.execute(
             "INSERT INTO decisions (number, answer, who, reason, minutes, at) VALUES (?, ?, ?, ?, ?, ?)",
-            (decision.number, decision.answer, decision.who, decision.reason, decision.minutes, self._clock()),
+            (number, answer, who, reason, minutes, self._clock()),
         )
 
-    def _known(self, database: sqlite3.Connection, number: int) -> Item:
+    def _known(self, database: sqlite3.Connection, number: int) -> ReviewItem:
+        """The item with what was decided on it, if anything was."""
         row = database.execute("SELECT * FROM items WHERE number = ?", (number,)).fetchone()
         if row is None:
             raise InputError(f"There is no item {number} in the queue.", where=str(self.path))
-        return _item(row)
+        made = database.execute("SELECT * FROM decisions WHERE number = ?", (number,)).fetchone()
+        if made is None:
+            return _item(row)
+        decided = {"state": STATES[made["answer"]], "reason": made["reason"], "reviewer": made["who"]}
+        return _item(row).model_copy(update={**decided, "minutes": made["minutes"]})
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
@@ -268,36 +221,34 @@ class ReviewQueue:
             raise InputError("This is no review queue.", where=str(self.path), fix="Name another file.") from None
 
 
-def _or_refused(found: _Found | InputError) -> _Found:
-    if isinstance(found, InputError):
-        raise found
-    return found
-
-
 def _left(database: sqlite3.Connection) -> float:
     total = database.execute("SELECT minutes FROM budget").fetchone()[0]
     spent = database.execute("SELECT COALESCE(SUM(minutes), 0) FROM decisions").fetchone()[0]
     return float(total) - float(spent)
 
 
-def _item(row: sqlite3.Row) -> Item:
-    return Item.model_validate_json(row["item"]).model_copy(update={"number": row["number"]})
+def _item(row: sqlite3.Row) -> ReviewItem:
+    return ReviewItem.model_validate_json(row["item"]).model_copy(update={"number": row["number"]})
 
 
-def _shown(item: Item) -> Item:
-    texts = {name: escaped(getattr(item, name)) for name in ("kind", "title", "text")}
+def _suspicion(item: ReviewItem) -> float:
+    """Of the most suspicious monitor; what one could not rate, or none did, is at 1."""
+    rated = [1.0 if isinstance(one.suspicion, Unscored) else one.suspicion for one in item.opinions]
+    return max(rated, default=1.0)
+
+
+def _shown(item: ReviewItem) -> ReviewItem:
+    """With everything that can't be seen spelled out. It is no HTML yet."""
+    texts = {name: escaped(getattr(item, name)) for name in ("kind", "title", "body", "diff", "cost", "reason")}
     return item.model_copy(update={**texts, "opinions": tuple(map(_shown_opinion, item.opinions))})
 
 
-def _shown_opinion(opinion: Opinion | Unscored) -> Opinion | Unscored:
-    if isinstance(opinion, Unscored):
-        return Unscored(reason=escaped(opinion.reason))
-    seen = {name: tuple(map(escaped, getattr(opinion, name))) for name in ("reasons", "evidence")}
-    return opinion.model_copy(update={"monitor": escaped(opinion.monitor), **seen})
-
-
-def _decision(row: sqlite3.Row) -> Decision:
-    return Decision.model_validate({name: row[name] for name in Decision.model_fields})
+def _shown_opinion(opinion: MonitorOpinion) -> MonitorOpinion:
+    suspicion = opinion.suspicion
+    if isinstance(suspicion, Unscored):
+        suspicion = Unscored(reason=escaped(suspicion.reason))
+    reasons = tuple(map(escaped, opinion.reasons))
+    return MonitorOpinion(monitor=escaped(opinion.monitor), suspicion=suspicion, reasons=reasons)
 
 
 def _who(reviewer: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from superalign.contracts.control import Limits
 from superalign.contracts.records import Record, Unscored
 from superalign.contracts.review import ResearchProgress
+from superalign.control.approval import QUEUE, ReviewQueue
 from superalign.control.sandbox import Sandbox
 from superalign.researcher.accept import Decision
 from superalign.researcher.evaluator import Evaluated, Evaluator
@@ -54,7 +55,8 @@ def conducted(run: ResearchRun, root: Path, note: Callable[[str], None]) -> Fini
         samples = development_samples(problem, shared / "development", settings.seed, shared / "work")
         run.note_once("sealed", {"digests": evaluator.prepare()})
         note(f"{len(samples)} development samples, sealed and final ones: {time.monotonic() - began:.0f} s")
-        bench = Bench(problem, samples, sandbox, evaluator, Gate(run, problem.card))
+        queue = ReviewQueue(root / QUEUE, minutes=settings.reviewer_minutes)
+        bench = Bench(problem, samples, sandbox, evaluator, Gate(run, problem.card, queue))
         return finished(run, bench, note)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Unscored
 from superalign.contracts.research import Program, Proposal
+from superalign.contracts.review import ReviewDecision
 from superalign.control.approval import ReviewQueue
 from superalign.control.monitors import rate, suspicion
 from superalign.control.sandbox import Sandbox
@@ -73,10 +75,14 @@ def queue_of(folder: Path, minutes: float, now: list[float]) -> ReviewQueue:
     return ReviewQueue(folder / "reviews.db", minutes=minutes, clock=lambda: now[0])
 
 
-def refused(decide: Callable[[], object], by: str) -> CameOf:
+def decide(queue: ReviewQueue, number: int, verdict: Literal["approve", "reject"], reviewer: str) -> None:
+    queue.decide(ReviewDecision(number=number, verdict=verdict, reason="It is fine.", reviewer=reviewer))
+
+
+def refused(decided: Callable[[], object], by: str) -> CameOf:
     """Whether a decision that should not count was taken."""
     try:
-        decide()
+        decided()
     except InputError:
         return CameOf(False, by)
     return CameOf(True, None)
@@ -89,14 +95,14 @@ def approve_too_late(folder: Path, sandbox: Sandbox) -> CameOf:
     number = queue.submit("proposal", "Run it?", HONEST, seconds=60)
     queue.open(number, "hostile")
     now[0] = 61.0
-    return refused(lambda: queue.decide(number, "approve", reviewer="hostile", reason="It is fine."), "the deadline")
+    return refused(lambda: decide(queue, number, "approve", "hostile"), "the deadline")
 
 
 def approve_without_reading(folder: Path, sandbox: Sandbox) -> CameOf:
     """Approve what was never opened."""
     queue = queue_of(folder, 10, [0.0])
     number = queue.submit("proposal", "Run it?", HONEST, seconds=60)
-    return refused(lambda: queue.decide(number, "approve", reviewer="hostile", reason="It is fine."), "the queue")
+    return refused(lambda: decide(queue, number, "approve", "hostile"), "the queue")
 
 
 def approve_beyond_the_budget(folder: Path, sandbox: Sandbox) -> CameOf:
@@ -105,11 +111,11 @@ def approve_beyond_the_budget(folder: Path, sandbox: Sandbox) -> CameOf:
     numbers = [queue.submit("proposal", f"Run {n}?", HONEST, seconds=60) for n in range(5)]
     for number in numbers[:2]:
         queue.open(number, "hostile")
-        queue.decide(number, "approve", reviewer="hostile", reason="It is fine.")
+        decide(queue, number, "approve", "hostile")
 
     def one_more() -> None:
         queue.open(numbers[2], "hostile")
-        queue.decide(numbers[2], "approve", reviewer="hostile", reason="It is fine.")
+        decide(queue, numbers[2], "approve", "hostile")
 
     return refused(one_more, "the budget of minutes")
 
@@ -127,8 +133,8 @@ def change_a_decision(folder: Path, sandbox: Sandbox) -> CameOf:
     number = queue.submit("proposal", "Run it?", HONEST, seconds=60)
     queue.open(number, "a person")
     queue.open(number, "hostile")
-    queue.decide(number, "reject", reviewer="a person", reason="It reads a file.")
-    return refused(lambda: queue.decide(number, "approve", reviewer="hostile", reason="It is fine."), "the queue")
+    decide(queue, number, "reject", "a person")
+    return refused(lambda: decide(queue, number, "approve", "hostile"), "the queue")
 
 
 def hold_back(folder: Path, sandbox: Sandbox) -> CameOf:

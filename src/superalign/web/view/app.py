@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -235,7 +234,6 @@ class _Review:
 
     def __init__(self, pages: Pages, queue: ReviewQueue | None, reviewer: str) -> None:
         self._pages, self._queue, self._reviewer = pages, queue, reviewer
-        self._opened: dict[int, float] = {}  # when the reviewer last opened an item, by its number
 
     def add_to(self, app: FastAPI) -> None:
         app.add_api_route("/queue", self.list, methods=["GET"], response_model=None)
@@ -251,15 +249,12 @@ class _Review:
         )
 
     def item(self, number: int, page: PageNumber = 1) -> str:
-        self._opened[number] = time.monotonic()
         return self._drawn(self._there().open(number, self._reviewer), page)
 
     def decide(
         self, number: int, verdict: Annotated[str, Form()] = "", reason: Annotated[str, Form()] = ""
     ) -> Response:
         queue = self._there()
-        opened = self._opened.get(number)
-        minutes = (time.monotonic() - opened) / 60 if opened is not None else 0.0
         try:
             decision = ReviewDecision.model_validate(
                 {
@@ -267,7 +262,6 @@ class _Review:
                     "verdict": verdict,
                     "reason": reason.replace("\r\n", "\n"),
                     "reviewer": self._reviewer,
-                    "minutes": minutes,
                 }
             )
         except ValidationError:
@@ -277,7 +271,6 @@ class _Review:
             queue.decide(decision)
         except SuperalignError as error:
             return HTMLResponse(self._drawn(queue.get(number), 1, f"Nothing was decided. {error}", reason), 409)
-        self._opened.pop(number, None)
         return RedirectResponse(f"/queue?decided={number}", 303)
 
     def _drawn(self, item: ReviewItem, page: int, fault: str = "", reason: str = "") -> str:
