@@ -1,4 +1,4 @@
-"""`superalign view` in a real browser: by keys alone, with nothing sent elsewhere and no breach of the pages' policy."""
+"""`superalign view` in a real browser: by keys alone, nothing sent elsewhere, no breach of the pages' policy."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from ..report.browser import find_browser
 from .viewed import ATTACK, DONE, RESEARCH, MemoryQueue, items, write_research, write_run
 
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
 KEYS = Secrets()
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 PAGES = (
     "/", f"/runs/{DONE}", f"/runs/{DONE}/trial", f"/runs/{DONE}/trial/subject-1", f"/runs/{DONE}/ledger",
-    f"/runs/{DONE}/logs/workers.log", f"/runs/{RESEARCH}/research", "/queue", "/queue/14", "/queue/15", "/help", "/nothing",
+    f"/runs/{DONE}/logs/workers.log", f"/runs/{RESEARCH}/research", "/queue", "/queue/14", "/queue/15",
+    "/help", "/nothing",
 )  # fmt: skip
 
 
@@ -105,8 +106,7 @@ def test_an_item_is_approved_by_keys_and_stands_in_the_ledger(page: Page, tmp_pa
     assert "read all of it" in page.locator("#entry-8").inner_text()
 
 
-@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("size", "scheme"), [(PHONE, "light"), (DESK, "dark")], ids=["phone", "desk"])
 def test_every_page_fits_and_what_is_focused_is_seen(page: Page, size: dict[str, int], scheme: str) -> None:
     page.set_viewport_size({"width": size["width"], "height": size["height"]})
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")

@@ -79,7 +79,8 @@ class Guard:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        if fault := self._fault(scope, headers):
+        fault = self._fault(scope, headers)
+        if fault is not None:
             await self._refuse(*fault)(scope, receive, send)
             return
         if scope["method"] == "POST":
