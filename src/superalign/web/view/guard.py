@@ -81,7 +81,8 @@ class Guard:
         headers = Headers(scope=scope)
         fault = self._fault(scope, headers)
         if fault is not None:
-            await self._refuse(*fault)(scope, receive, send)
+            status, says = fault
+            await self._refuse(status, says)(scope, receive, send)
             return
         if scope["method"] == "POST":
             body = await _body(receive)

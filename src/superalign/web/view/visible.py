@@ -7,7 +7,8 @@ import unicodedata
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 # Letters and marks that are drawn as nothing, or as a space.
 _BLANK = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0}
-_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+MARKS = 3  # on one letter; more of them would cover the lines around it
+_SELECTORS = (range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 
 
 def visible(text: str) -> str:
@@ -16,7 +17,13 @@ def visible(text: str) -> str:
     Control characters get their pictures (Unicode's U+2400 block), all others their code: bidirectional controls,
     zero-width characters, tags, variation selectors, blank letters, unpaired surrogates. Line breaks and tabs stay.
     """
-    return text if text.isascii() and text.isprintable() else "".join(map(_shown, text.replace("\r\n", "\n")))
+    if text.isascii() and text.isprintable():
+        return text
+    shown, marks = [], 0
+    for character in text.replace("\r\n", "\n"):
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        shown.append(f"⟨U+{ord(character):04X}⟩" if marks > MARKS else _shown(character))
+    return "".join(shown)
 
 
 def _shown(character: str) -> str:
