@@ -27,7 +27,8 @@ KEYS = Secrets()
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 PAGES = (
     "/", f"/runs/{DONE}", f"/runs/{DONE}/trial", f"/runs/{DONE}/trial/subject-1", f"/runs/{DONE}/ledger",
-    f"/runs/{DONE}/logs/workers.log", f"/runs/{RESEARCH}/research", "/queue", "/queue/14", "/queue/15",
+    f"/runs/{DONE}/logs/workers.log", f"/runs/{RESEARCH}/research",
+    "/queue", "/queue/14", "/queue/15",
     "/help", "/nothing",
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from superalign.contracts.review import ResearchProgress, ReviewItem, ReviewQueue
+from superalign.control.approval import ReviewQueue as QueueOnDisk
 from superalign.provenance.ledger import Ledger, read
 from superalign.runs.disk import FolderLock
 from superalign.web.view.app import view
@@ -324,6 +325,18 @@ def test_many_runs_and_items_come_in_pages(tmp_path: Path, browse: Browse) -> No
     assert client.get("/queue?page=3").text.count("data-item") == 20
     assert client.get("/?page=999999").status_code == 200
     assert client.get("/?page=0").status_code == client.get("/?page=x").status_code == 400
+
+
+def test_the_queue_on_disk_is_decided_from_its_pages(tmp_path: Path, browse: Browse) -> None:
+    queue = QueueOnDisk(tmp_path / "reviews.db", minutes=30)
+    number = queue.submit("proposal", f"a title {ATTACK}", ATTACK, seconds=600)
+    client = browse(QueueOnDisk(tmp_path / "reviews.db"))
+    form = {"csrf": KEYS.csrf, "verdict": "approve", "reason": "yes"}
+    assert client.post(f"/queue/{number}", data=form).status_code == 409  # nobody has opened it
+    assert "⟨U+202E⟩evil" in client.get(f"/queue/{number}").text
+    assert "approved" in client.post(f"/queue/{number}", data=form).text
+    assert queue.get(number).state == "approved" and "Nothing waits" in client.get("/queue").text
+    assert client.get("/").text.count("data-item") == 0  # the queue is no run
 
 
 def test_without_a_queue_the_page_says_so(tmp_path: Path, browse: Browse) -> None:

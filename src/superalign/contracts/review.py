@@ -61,11 +61,11 @@ class ReviewQueue(Protocol):
         ...
 
     def get(self, number: int) -> ReviewItem:
-        """The item, decided or not. UnknownName when there is none."""
+        """The item, decided or not. InputError when there is none."""
         ...
 
     def open(self, number: int, reviewer: str) -> ReviewItem:
-        """The item, of which the reviewer has begun to read. UnknownName when there is none."""
+        """The item, which the reviewer has begun to read if it is pending. InputError when there is none."""
         ...
 
     def decide(self, decision: ReviewDecision) -> ReviewItem:

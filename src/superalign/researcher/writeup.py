@@ -81,7 +81,7 @@ def _decision(decision: Entry, final: Entry, entries: Sequence[Entry]) -> Iterat
             yield f"| {words} | {{{at}.{name}.mean:+.3f}} | {{{at}.{name}.low:+.3f}} |"
         else:
             yield f"| {words} | not measured | |"
-    yield f"\nThis decision may err with probability {{{at}.level:.4f}}; every opening of the final samples spends some."
+    yield f"\nThis decision may err with probability {{{at}.level:.4f}}; every opening of final samples spends some."
     for number in range(len(body["reasons"])):
         yield f"\n- {{{at}.reasons.{number}}}"
     yield "\n## What was compared, on the final samples\n\n| solution | mean score | chance, at most |\n|---|---:|---:|"

@@ -292,7 +292,10 @@ class _Review:
 
     def _there(self) -> ReviewQueue:
         if self._queue is None:
-            raise InputError("There is no review queue here.", fix="The researcher makes one when it first asks.")
+            raise InputError(
+                "There is no review queue here.",
+                fix="The researcher makes one when it first asks. Start this again then.",
+            )
         return self._queue
 
 

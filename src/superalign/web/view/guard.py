@@ -85,12 +85,12 @@ class Guard:
             await self._refuse(status, says)(scope, receive, send)
             return
         if scope["method"] == "POST":
-            body = await _body(receive)
-            if isinstance(body, tuple) or (body_fault := self._form_fault(scope, headers, body)):
-                status, says = body if isinstance(body, tuple) else body_fault
+            form = await self._form(scope, headers, receive)
+            if isinstance(form, tuple):
+                status, says = form
                 await self._refuse(status, says)(scope, receive, send)
                 return
-            receive = _replayed(body)
+            receive = _replayed(form)
         try:
             await self._app(scope, receive, send)
         except Exception as error:  # Starlette has drawn its page, and raises it again for the server to log
@@ -107,6 +107,13 @@ class Guard:
         if scope["path"] not in OPEN_TO_ALL and not self._signed_in(headers):
             return 401, "Sign in first: open the address with a token that `superalign view` printed when it started."
         return None
+
+    async def _form(self, scope: Scope, headers: Headers, receive: Receive) -> bytes | tuple[int, str]:
+        """The form that was sent, or why it is refused."""
+        body = await _body(receive)
+        if isinstance(body, tuple):
+            return body
+        return self._form_fault(scope, headers, body) or body
 
     def _form_fault(self, scope: Scope, headers: Headers, body: bytes) -> tuple[int, str] | None:
         if headers.get("content-type", "").split(";")[0].strip().lower() != FORM:
