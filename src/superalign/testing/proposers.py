@@ -161,20 +161,15 @@ def makes_itself(factory: Make) -> bool:
     return {one.name for one in needed if one.kind is not one.VAR_KEYWORD} <= {"card", "seed"}
 
 
-def check_improves(make: Make, *, trials: int = 60, seeds: int = 12) -> None:
-    """Finds more than as many random proposals in some toy problem, and in none less: of the gains over random, one
-    interval lies above 0 and none below, whether the metric is to be large or small.
+def check_improves(make: Make, *, trials: int = 60, seeds: int = 20) -> None:
+    """Finds more than as many random proposals, on `instruments`: the interval of its gain lies above 0, both where the
+    metric is to be large and where it is to be small.
     """
-    gains = {
-        f"{toy.card.name}, {'larger' if larger else 'smaller'} is better": gain_over_random(make, toy, trials, seeds)
-        for larger in (True, False)
-        for toy in (instruments(larger_is_better=larger), formulas(larger_is_better=larger))
-    }
-    for where, gain in gains.items():
-        require(gain.high > 0, f"{where}: it finds less than random proposals ({gain.low:.3f} to {gain.high:.3f})")
-    for direction in ("larger", "smaller"):
-        better = [gain for where, gain in gains.items() if direction in where and gain.low > 0]
-        require(bool(better), f"it does not find more than random proposals where {direction} is better: {gains}")
+    for larger in (True, False):
+        gain = gain_over_random(make, instruments(larger_is_better=larger), trials, seeds)
+        wanted = "large" if larger else "small"
+        found = f"the gain is {gain.value:.3f} [{gain.low:.3f}, {gain.high:.3f}]"
+        require(gain.low > 0, f"where the metric is to be {wanted}, it finds no more than random proposals: {found}")
 
 
 def _check_proposal(outcome: Outcome, toy: Toy) -> None:
