@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -307,7 +306,7 @@ def test_where_the_model_fails_the_optimizers_proposal_stands(server: Server) ->
 
 @pytest.mark.parametrize("options", [{"share": 1.5}, {"optimizer": "tpa"}, {"writes": "poems"}])
 def test_what_it_cannot_be_made_of_is_named(options: dict[str, Any]) -> None:
-    with pytest.raises((InputError)) as error:
+    with pytest.raises(InputError) as error:
         hybrid(**options)
     assert error.value.fix
 

@@ -9,11 +9,12 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from scipy import stats
 
+from superalign.contracts.errors import InputError
 from superalign.contracts.records import Interval, Unscored
 from superalign.contracts.research import (
     Expression,
@@ -45,10 +46,18 @@ class Toy:
     value: Callable[[Expression], float]
     noise: float = 0.02
 
+    @cached_property
+    def grammar(self) -> Grammar:
+        return Grammar(self.card.language)
+
     def outcome(self, number: int, proposal: Proposal, seed: int) -> Outcome:
         """The proposal's result; Unscored where there is nothing to measure. A metric to be small has 1 - value."""
-        if not isinstance(proposal.solution, Expression):
-            return Outcome(number=number, proposal=proposal, result=Unscored(reason="no expression"))
+        try:
+            if not isinstance(proposal.solution, Expression):
+                raise InputError("This is no expression.")
+            self.grammar.check(proposal.solution)
+        except InputError as error:
+            return Outcome(number=number, proposal=proposal, result=Unscored(reason=str(error)))
         noise = self.noise * float(np.random.default_rng([seed, number, 2]).standard_normal())
         measured = self.value(proposal.solution) + noise
         result = measured if self.card.larger_is_better else 1 - measured
@@ -179,7 +188,7 @@ def _check_proposal(outcome: Outcome, toy: Toy) -> None:
     require(all(0 <= parent < outcome.number for parent in proposal.parents), "parents are numbers of earlier outcomes")
     if isinstance(proposal.solution, Expression):
         try:
-            Grammar(toy.card.language).check(proposal.solution)
+            toy.grammar.check(proposal.solution)
         except Exception as error:
             raise AssertionError(f"its solution is not of the problem's language: {error}") from None
 
