@@ -9,11 +9,12 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from scipy import stats
 
+from superalign.contracts.errors import InputError
 from superalign.contracts.records import Interval, Unscored
 from superalign.contracts.research import (
     Expression,
@@ -45,10 +46,18 @@ class Toy:
     value: Callable[[Expression], float]
     noise: float = 0.02
 
+    @cached_property
+    def grammar(self) -> Grammar:
+        return Grammar(self.card.language)
+
     def outcome(self, number: int, proposal: Proposal, seed: int) -> Outcome:
         """The proposal's result; Unscored where there is nothing to measure. A metric to be small has 1 - value."""
-        if not isinstance(proposal.solution, Expression):
-            return Outcome(number=number, proposal=proposal, result=Unscored(reason="no expression"))
+        try:
+            if not isinstance(proposal.solution, Expression):
+                raise InputError("This is no expression.")
+            self.grammar.check(proposal.solution)
+        except InputError as error:
+            return Outcome(number=number, proposal=proposal, result=Unscored(reason=str(error)))
         noise = self.noise * float(np.random.default_rng([seed, number, 2]).standard_normal())
         measured = self.value(proposal.solution) + noise
         result = measured if self.card.larger_is_better else 1 - measured
@@ -161,20 +170,15 @@ def makes_itself(factory: Make) -> bool:
     return {one.name for one in needed if one.kind is not one.VAR_KEYWORD} <= {"card", "seed"}
 
 
-def check_improves(make: Make, *, trials: int = 60, seeds: int = 12) -> None:
-    """Finds more than as many random proposals in some toy problem, and in none less: of the gains over random, one
-    interval lies above 0 and none below, whether the metric is to be large or small.
+def check_improves(make: Make, *, trials: int = 60, seeds: int = 20) -> None:
+    """Finds more than as many random proposals, on `instruments`: the interval of its gain lies above 0, both where the
+    metric is to be large and where it is to be small.
     """
-    gains = {
-        f"{toy.card.name}, {'larger' if larger else 'smaller'} is better": gain_over_random(make, toy, trials, seeds)
-        for larger in (True, False)
-        for toy in (instruments(larger_is_better=larger), formulas(larger_is_better=larger))
-    }
-    for where, gain in gains.items():
-        require(gain.high > 0, f"{where}: it finds less than random proposals ({gain.low:.3f} to {gain.high:.3f})")
-    for direction in ("larger", "smaller"):
-        better = [gain for where, gain in gains.items() if direction in where and gain.low > 0]
-        require(bool(better), f"it does not find more than random proposals where {direction} is better: {gains}")
+    for larger in (True, False):
+        gain = gain_over_random(make, instruments(larger_is_better=larger), trials, seeds)
+        wanted = "large" if larger else "small"
+        found = f"the gain is {gain.value:.3f} [{gain.low:.3f}, {gain.high:.3f}]"
+        require(gain.low > 0, f"where the metric is to be {wanted}, it finds no more than random proposals: {found}")
 
 
 def _check_proposal(outcome: Outcome, toy: Toy) -> None:
@@ -184,7 +188,7 @@ def _check_proposal(outcome: Outcome, toy: Toy) -> None:
     require(all(0 <= parent < outcome.number for parent in proposal.parents), "parents are numbers of earlier outcomes")
     if isinstance(proposal.solution, Expression):
         try:
-            Grammar(toy.card.language).check(proposal.solution)
+            toy.grammar.check(proposal.solution)
         except Exception as error:
             raise AssertionError(f"its solution is not of the problem's language: {error}") from None
 

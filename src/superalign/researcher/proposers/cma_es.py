@@ -98,7 +98,7 @@ class CmaEsProposer:
 
     def _begun(self, population: int | None) -> Any:
         try:
-            from cmaes import CMA  # type: ignore[import-untyped,unused-ignore]
+            from cmaes import CMA  # type: ignore[import-untyped,import-not-found,unused-ignore]
         except ImportError:
             raise InputError(
                 "The proposer 'cma-es' needs cmaes.", fix="Run: pip install 'superalign[research]'"

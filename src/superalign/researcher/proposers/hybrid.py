@@ -1,7 +1,7 @@
 """An optimizer proposes, and a language model overrides a share of its proposals.
 
-After *Can LLMs beat classical hyperparameter optimization algorithms?* (arXiv 2603.24647), where such a pair did best
-with a small model and 30 % of the trials. What differs: the model is shown the optimizer's proposal, not its state.
+After Centaur, of Ferreira et al. 2026, *Can LLMs Beat Classical Hyperparameter Optimization Algorithms?*
+(arXiv 2603.24647), where a small model sufficed. What differs: it is shown the optimizer's proposal, not its state.
 """
 
 from __future__ import annotations

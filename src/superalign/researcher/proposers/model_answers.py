@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LABELS = "ABCDEFGHIJKLMNOPQRST"  # one token each, and as many as providers show probabilities of
 LABEL_TOKENS = 4  # a label, and a mark or two around it
-LABEL = re.compile(r"\(?([A-T])[).:]?")
+LABEL = re.compile(r"\(?([A-T])[).:]{0,2}")
 LONGEST_ANSWER = 20_000  # characters that are kept
 
 
