@@ -26,7 +26,7 @@ from superalign.models.subject import ModelSubject
 from superalign.runs.training import TrainingPlan
 from superalign.testing.tiny import tiny_model, tiny_subject
 
-SETTINGS = Settings(repeats=2)
+SETTINGS = Settings(repeats=1)  # the warm-up has the first seed, the repeat the second
 RECIPE = Recipe(first_layer=2, rank=4, steps=5, batch=8, learning_rate=1e-2)
 
 
@@ -72,7 +72,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
         overseer_groups=4,
         train_groups=60,
         test_groups=60,
-        training=TrainingPlan(steps=40, batch=16, learning_rate=1e-2),
+        training=TrainingPlan(steps=24, batch=16, learning_rate=1e-2),
     )
 
 
@@ -103,13 +103,12 @@ def test_both_sides_learn_the_rule_and_end_alike(found: Benchmark) -> None:
 
 def test_the_record_is_whole(found: Benchmark) -> None:
     assert (found.name, found.goal, found.not_run) == ("w2s", 4, ())
-    assert len(found.ours.seconds) == len(found.peer.seconds) == 2
-    ratios = [peer / own for peer, own in zip(found.peer.seconds, found.ours.seconds, strict=True)]
-    assert found.ratio.median == pytest.approx(np.median(ratios))
+    assert len(found.ours.seconds) == len(found.peer.seconds) == 1
+    assert found.ratio.median == pytest.approx(found.peer.median / found.ours.median)
     [whole] = found.figures
-    assert whole.value == pytest.approx(sum(found.peer.seconds) / 2 / found.ours.median)
+    assert whole.value == pytest.approx(found.peer.seconds[0] / found.ours.median)
     assert found.profile is not None and found.profile.distance > 1
-    assert "first-word (120 labels, 90% of them right; 40 hard questions)" in found.notes[0]
+    assert "first-word (120 labels, 90% of them right; 120 questions)" in found.notes[0]
     assert set(found.machine.versions) >= {"peft", "accelerate", "transformers"}
     assert Benchmark.model_validate_json(found.model_dump_json()) == found
 
@@ -118,7 +117,7 @@ def test_the_labels_are_the_overseers(work: Work) -> None:
     own = w2s.weakly_labelled(work, "first-word", identify(work.model))
     rights = [("river" in lesson.conversation[-1].content) == (lesson.answer == "Yes") for lesson in own.lessons]
     assert rights == [i % 10 != 0 for i in range(120)] and own.label_accuracy == 0.9
-    assert all(question.level == 2 for question in own.asked)
+    assert all(question.level in (0, 1, 2) for question in own.asked)
 
 
 def test_the_trainer_is_given_the_same_labels_in_the_same_batches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,18 +156,21 @@ def test_the_peers_student_is_the_same_function_with_the_same_trained_tensors() 
     """Conversations of different lengths, padded to one batch; and the base is as before when the student is gone."""
     subject = tiny_subject()
     start, chat = adapters_of(subject), subject.chat
-    base = w2s_trainer.as_classifier(tiny_subject().decoder.model, chat)
+    loss, base = (
+        w2s_trainer.AnswerLoss(subject.decoder.model, chat),
+        w2s_trainer.without_head(tiny_subject().decoder.model),
+    )
     questions = [
         question.model_copy(update={"prompt": question.prompt * (1 + i % 3)})
         for i, question in enumerate(FirstWord().load()[0][:9])
     ]
     rows = [w2s_trainer.encoded(chat, question.asked, "No") for question in questions]
     batch = w2s_trainer.padded(rows, pad=chat.tokenizer.pad_token_id)
-    del batch["labels"]
+    labels = batch.pop("labels")
 
     def logits(model: Any) -> torch.Tensor:
         with torch.no_grad():
-            return model(**batch, use_cache=False, logits_to_keep=1).logits[:, -1]
+            return loss(model(**batch, use_cache=False, logits_to_keep=1).logits[:, -1], labels)[1]
 
     untrained, student = logits(base), w2s_trainer.with_adapters(base, start)
     ends = [chat.answer(text, end=False)[0] for text in ("No", "Yes")]

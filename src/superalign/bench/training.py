@@ -223,7 +223,7 @@ def train_trl(model: Any, chat: Chat, taught: Sequence[Taught], work: Work, seed
                 per_device_train_batch_size=work.batch,
                 learning_rate=budget.learning_rate,
                 lr_scheduler_type="linear",
-                warmup_steps=warm_up(budget.steps),
+                warmup_steps=warm_up(budget),
                 bf16=True,
                 use_cpu=model.device.type == "cpu",
                 gradient_checkpointing=False,
@@ -252,7 +252,7 @@ def train_loop(model: Any, chat: Chat, taught: Sequence[Taught], work: Work, see
     adapted = get_peft_model(model, adapters()).train()
     trained = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=budget.learning_rate, weight_decay=0.0)
-    schedule = get_linear_schedule_with_warmup(optimizer, warm_up(budget.steps), budget.steps)
+    schedule = get_linear_schedule_with_warmup(optimizer, warm_up(budget), budget.steps)
     given = lessons_from(chat, taught)
     plan = Recipe(0, RANK, budget.steps, work.batch, budget.learning_rate)
     order = batch_order(len(given), plan, seed=seed)  # the very batches of ours
@@ -290,9 +290,9 @@ def adapters() -> Any:
     return LoraConfig(task_type="CAUSAL_LM", r=RANK, lora_alpha=2 * RANK, lora_dropout=0.0, target_modules=list(LINEAR))
 
 
-def warm_up(steps: int) -> int:
+def warm_up(budget: Budget) -> int:
     """As ours: over the first tenth."""
-    return max(1, steps // 10)
+    return max(1, budget.steps // 10)
 
 
 def attend_as_is_fastest(model: Any) -> None:

@@ -2,7 +2,7 @@
 and by the `Trainer` of transformers.
 
 The restricted overseer labels once, before anything is timed, for both: how it judges is no matter of training. Timed
-are tokens, readings, training and the answers of every student to the hard test questions. Ours also keeps cards,
+are tokens, readings, training and the answers of every student to the test questions. Ours also keeps cards,
 digests and a ledger of it all, as any run does. Ceilings are left out: they are trained as students are, on other
 labels, and would only double the time of both.
 """
@@ -57,7 +57,7 @@ class Work:
     overseer: str = "few-labels"
     overseer_groups: int = 50
     train_groups: int = 160
-    test_groups: int = 150
+    test_groups: int = 200
     training: TrainingPlan = field(default_factory=lambda: TrainingPlan(steps=40))
 
 
@@ -139,8 +139,8 @@ def weakly_labelled(work: Work, name: str, model: ModelIdentity) -> TaskWork:
     return TaskWork(
         lessons=lessons(questions, labels),
         label_accuracy=float(np.mean(splits.key.of(questions) == labels)),
-        asked=splits.hard,
-        truth=splits.key.of(splits.hard),
+        asked=splits.test,
+        truth=splits.key.of(splits.test),
     )
 
 
@@ -240,18 +240,17 @@ def needs(subject: ModelSubject, labelled: Mapping[str, TaskWork], work: Work, p
 
 def notes(work: Work, labelled: Mapping[str, TaskWork], plan: Recipe) -> tuple[str, ...]:
     of_tasks = ", ".join(
-        f"{name} ({len(own.lessons)} labels, {own.label_accuracy:.0%} of them right; {len(own.asked)} hard questions)"
+        f"{name} ({len(own.lessons)} labels, {own.label_accuracy:.0%} of them right; {len(own.asked)} questions)"
         for name, own in labelled.items()
     )
     return (
         f"{work.model} in bfloat16 learns the labels of {work.overseer} on {of_tasks}, by {work.seeds} seeds each, and "
-        "is asked the hard test questions. Labels are made once, before anything is timed.",
+        "is asked those of the test. Labels are made once, before anything is timed.",
         f"Both: {plan.steps} steps of {plan.batch} lessons in the same order, adapters of rank {plan.rank} on "
         f"{', '.join(AdaptedDecoder.__init__.__kwdefaults__['targets'])} of the layers from {plan.first_layer} up, at "
         f"work on the answer's opening, from the same start; AdamW at {plan.learning_rate:g}, warmed up over a tenth of "
         "the steps and decayed to zero.",
-        "Only ours: a sixth of the loss is over the whole vocabulary, one lesson in 17 teaches the end of the turn, "
-        "and cards, digests and a ledger are kept. Only the peer: every step runs the whole model, on padded batches.",
+        "Only ours: one lesson in 17 teaches the end of the turn, and cards, digests and a ledger are kept. Only the peer: every step runs the whole model, on padded batches.",
         f"Ours does the whole sweep in each round, with the seeds of a task trained together. The peer does one seed of "
         f"all tasks in each, and its seconds are {work.seeds} times that.",
     )

@@ -1,7 +1,7 @@
 """The peer of the bench of weak-to-strong: students by the `Trainer` of transformers, as one writes it.
 
-A student is a yes/no classifier: the model with two rows of its output matrix for a head, and peft's activated adapters
-on the same layers as ours. Off is what only costs time: logs, checkpoints, activation checkpointing.
+A student is the model with peft's activated adapters on the same layers as ours, asked for its states where the answer
+begins, and nowhere else for logits. Off is what only costs time: logs, checkpoints, activation checkpointing.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from superalign.bench.training import attend_as_is_fastest, warm_up
+from superalign.bench.training import attend_as_is_fastest
 from superalign.contracts.protocols import Taught
 from superalign.contracts.records import Conversation
 from superalign.models.adapter import AdaptedDecoder
+from superalign.models.learning import VOCABULARY_SHARE, warm_up_and_decay
 from superalign.models.lessons import Recipe, batch_order
 from superalign.models.subject import Chat
 
-ANSWERS = ("No", "Yes")  # in the order of the head's rows
+ANSWERS = ("No", "Yes")  # in the order of their labels
 
 # Teaches lessons by a seed, from the adapters of an untrained student, and says what it answers to conversations.
 Teach = Callable[[Sequence[Taught], AdaptedDecoder, int, Sequence[Conversation]], Bool[np.ndarray, "questions"]]
@@ -36,7 +37,7 @@ def teach_by_trainer(model: Any, chat: Chat, recipe: Recipe) -> Teach:
     """What trains one student after another from a copy of `model`, of transformers."""
     from transformers import PrinterCallback
 
-    base = as_classifier(copy.deepcopy(model), chat)
+    base, loss = without_head(copy.deepcopy(model)), AnswerLoss(model, chat)
 
     def teach(
         taught: Sequence[Taught], start: AdaptedDecoder, seed: int, asked: Sequence[Conversation]
@@ -46,7 +47,8 @@ def teach_by_trainer(model: Any, chat: Chat, recipe: Recipe) -> Teach:
         batches = chain.from_iterable(batch_order(len(taught), recipe, seed=seed))
         rows = islice(batches, recipe.steps * recipe.batch)
         with TemporaryDirectory() as folder:
-            trainer = classifier_trainer()(
+            trainer = answer_trainer()(
+                loss=loss,
                 model=student,
                 args=settings(recipe, seed, folder, on_cpu=model.device.type == "cpu"),
                 train_dataset=[encoded(chat, taught[row].conversation, taught[row].answer) for row in rows],
@@ -61,15 +63,28 @@ def teach_by_trainer(model: Any, chat: Chat, recipe: Recipe) -> Teach:
     return teach
 
 
-@torch.no_grad()
-def as_classifier(model: Any, chat: Chat) -> Any:
-    """`model` with a frozen head of two rows, for no and yes: no logits of other words are computed."""
-    rows = model.get_output_embeddings().weight[[chat.answer(answer, end=False)[0] for answer in ANSWERS]]
-    head = nn.Linear(rows.shape[1], len(rows), bias=False, device=rows.device, dtype=rows.dtype)
-    head.weight.copy_(rows)
-    model.set_output_embeddings(head)
+def without_head(model: Any) -> Any:
+    """`model` with its last states in place of logits, frozen."""
+    model.set_output_embeddings(nn.Identity())
     attend_as_is_fastest(model)
     return model.requires_grad_(False)
+
+
+class AnswerLoss:
+    """Logits of no and yes, and the loss of ours: cross-entropy of the two, and a share of that over all words."""
+
+    def __init__(self, model: Any, chat: Chat) -> None:
+        self.head: Float[Tensor, "vocabulary width"] = model.get_output_embeddings().weight.detach()
+        self.words = torch.tensor([chat.answer(answer, end=False)[0] for answer in ANSWERS], device=self.head.device)
+
+    def __call__(
+        self, states: Float[Tensor, "rows width"], labels: Int[Tensor, " rows"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "rows answers"]]:
+        # Two-dimensional states: of three-dimensional ones, the head would be copied for each example.
+        logits = (states.to(self.head.dtype) @ self.head.T).float()
+        answers = logits[:, self.words]
+        words = F.cross_entropy(logits, self.words[labels])
+        return F.cross_entropy(answers, labels) + VOCABULARY_SHARE * words, answers
 
 
 def with_adapters(base: Any, start: AdaptedDecoder) -> Any:
@@ -91,19 +106,29 @@ def with_adapters(base: Any, start: AdaptedDecoder) -> Any:
 
 
 @cache
-def classifier_trainer() -> type[Any]:
-    """`Trainer` with the loss of a classifier. Made when asked for: transformers takes seconds to import it."""
+def answer_trainer() -> type[Any]:
+    """`Trainer` with that loss and the schedule of ours. Made when asked for: transformers takes seconds to import it."""
     from transformers import Trainer
 
-    class ClassifierTrainer(Trainer):  # type: ignore[misc]
+    class AnswerTrainer(Trainer):  # type: ignore[misc]
+        def __init__(self, *, loss: AnswerLoss, **given: Any) -> None:
+            super().__init__(**given)
+            self.answer_loss = loss
+
         def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
             labels = inputs.pop("labels")
-            # The last position alone, and not kept three-dimensional: a head of many rows would be copied per example.
-            logits = model(**inputs, use_cache=False, logits_to_keep=1).logits[:, -1].float()
-            loss = F.cross_entropy(logits, labels)
+            states = model(**inputs, use_cache=False, logits_to_keep=1).logits[:, -1]
+            loss, logits = self.answer_loss(states, labels)
             return (loss, {"logits": logits}) if return_outputs else loss
 
-    return ClassifierTrainer
+        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+            # As `linear` of transformers, which begins at zero and so wastes a step.
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+                optimizer or self.optimizer, lambda step: warm_up_and_decay(step, num_training_steps)
+            )
+            return self.lr_scheduler
+
+    return AnswerTrainer
 
 
 def settings(recipe: Recipe, seed: int, folder: str, *, on_cpu: bool) -> Any:
@@ -116,8 +141,6 @@ def settings(recipe: Recipe, seed: int, folder: str, *, on_cpu: bool) -> Any:
         per_device_train_batch_size=recipe.batch,
         per_device_eval_batch_size=2 * recipe.batch,
         learning_rate=recipe.learning_rate,
-        lr_scheduler_type="linear",
-        warmup_steps=warm_up(recipe.steps),
         adam_beta2=0.95,
         weight_decay=0.0,
         max_grad_norm=1.0,
@@ -136,7 +159,7 @@ def settings(recipe: Recipe, seed: int, folder: str, *, on_cpu: bool) -> Any:
 
 
 def encoded(chat: Chat, conversation: Conversation, answer: str) -> dict[str, Any]:
-    """A row of a data set of transformers; the label is the place of the answer in the head."""
+    """A row of a data set of transformers; the label is the place of the answer in ANSWERS."""
     return {"input_ids": list(chat.encode(conversation)), "labels": ANSWERS.index(answer)}
 
 
