@@ -1,5 +1,5 @@
-"""A sweep of weak-to-strong generalization: students of the same weak labels on several tasks and seeds, by our pipeline
-and by the `Trainer` of transformers.
+"""A sweep of weak-to-strong generalization: students of the same weak labels on several tasks and seeds, by our
+pipeline and by the `Trainer` of transformers.
 
 The restricted overseer labels once, before anything is timed, for both: how it judges is no matter of training. Timed
 are tokens, readings, training and the answers of every student to the test questions. Ours also keeps cards,
@@ -9,13 +9,12 @@ labels, and would only double the time of both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -28,7 +27,7 @@ from superalign.contracts import registry
 from superalign.contracts.protocols import Taught, Trusted
 from superalign.contracts.records import Judgement, Question
 from superalign.generalization.weak_to_strong import lessons
-from superalign.models.adapter import AdaptedDecoder
+from superalign.models.adapter import TARGETS
 from superalign.models.batches import PASS_TOKENS
 from superalign.models.handle import ModelIdentity, identify, loaded, open_base, recipe
 from superalign.models.lessons import Recipe, lessons_from
@@ -247,10 +246,10 @@ def notes(work: Work, labelled: Mapping[str, TaskWork], plan: Recipe) -> tuple[s
         f"{work.model} in bfloat16 learns the labels of {work.overseer} on {of_tasks}, by {work.seeds} seeds each, and "
         "is asked those of the test. Labels are made once, before anything is timed.",
         f"Both: {plan.steps} steps of {plan.batch} lessons in the same order, adapters of rank {plan.rank} on "
-        f"{', '.join(AdaptedDecoder.__init__.__kwdefaults__['targets'])} of the layers from {plan.first_layer} up, at "
-        f"work on the answer's opening, from the same start; AdamW at {plan.learning_rate:g}, warmed up over a tenth of "
-        "the steps and decayed to zero.",
-        "Only ours: one lesson in 17 teaches the end of the turn, and cards, digests and a ledger are kept. Only the peer: every step runs the whole model, on padded batches.",
-        f"Ours does the whole sweep in each round, with the seeds of a task trained together. The peer does one seed of "
+        f"{', '.join(TARGETS)} of the layers from {plan.first_layer} up, at work on the answer's opening, from the same "
+        f"start; AdamW at {plan.learning_rate:g}, warmed up over a tenth of the steps and decayed to zero.",
+        "Only ours: one lesson in 17 teaches the end of the turn, and cards, digests and a ledger are kept. Only the "
+        "peer: every step runs the whole model, on padded batches.",
+        "Ours does the whole sweep in each round, with the seeds of a task trained together. The peer does one seed of "
         f"all tasks in each, and its seconds are {work.seeds} times that.",
     )

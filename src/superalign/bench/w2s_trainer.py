@@ -107,7 +107,7 @@ def with_adapters(base: Any, start: AdaptedDecoder) -> Any:
 
 @cache
 def answer_trainer() -> type[Any]:
-    """`Trainer` with that loss and the schedule of ours. Made when asked for: transformers takes seconds to import it."""
+    """`Trainer` with that loss and the schedule of ours. Made when asked for: to import it takes seconds."""
     from transformers import Trainer
 
     class AnswerTrainer(Trainer):  # type: ignore[misc]

@@ -38,8 +38,8 @@ from superalign.tasks.splits import Splits, by_group, divide
 Margins = Float[np.ndarray, "seeds questions"]
 AUDITOR_GROUPS = 8  # as few as a division takes: no detector looks at these models
 KEPT = 0.5  # the share of weak labels that `filtered` keeps
-# Steps in which a student's agreement with held-out weak labels has not risen, after which it stops. In the first ten it
-# often falls: students then give one answer to everything. With fewer an untrained one might be kept.
+# Steps in which a student's agreement with held-out weak labels has not risen, after which it stops. In the first ten
+# it often falls: students then give one answer to everything. With fewer an untrained one might be kept.
 PATIENCE = 30
 
 
