@@ -246,7 +246,7 @@ def notes(work: Work, labelled: Mapping[str, TaskWork], plan: Recipe) -> tuple[s
         f"{work.model} in bfloat16 learns the labels of {work.overseer} on {of_tasks}, by {work.seeds} seeds each, and "
         "is asked those of the test. Labels are made once, before anything is timed.",
         f"Both: {plan.steps} steps of {plan.batch} lessons in the same order, adapters of rank {plan.rank} on "
-        f"{', '.join(TARGETS)} of the layers from {plan.first_layer} up, at work on the answer's opening, from the same "
+        f"{', '.join(TARGETS)} of the layers from {plan.first_layer} up, at work on the answer's opening, from one "
         f"start; AdamW at {plan.learning_rate:g}, warmed up over a tenth of the steps and decayed to zero.",
         "Only ours: one lesson in 17 teaches the end of the turn, and cards, digests and a ledger are kept. Only the "
         "peer: every step runs the whole model, on padded batches.",
