@@ -50,7 +50,7 @@ def teach_by_trainer(model: Any, chat: Chat, recipe: Recipe) -> Teach:
             trainer = answer_trainer()(
                 loss=loss,
                 model=student,
-                args=settings(recipe, seed, folder, on_cpu=model.device.type == "cpu"),
+                args=settings(recipe, seed, folder, model),
                 train_dataset=[encoded(chat, taught[row].conversation, taught[row].answer) for row in rows],
                 data_collator=lambda batch: padded(batch, chat.tokenizer.pad_token_id),
             )
@@ -131,9 +131,11 @@ def answer_trainer() -> type[Any]:
     return AnswerTrainer
 
 
-def settings(recipe: Recipe, seed: int, folder: str, *, on_cpu: bool) -> Any:
+def settings(recipe: Recipe, seed: int, folder: str, model: Any) -> Any:
     """The recipe of ours as Trainer takes it."""
     from transformers import TrainingArguments
+
+    on_cpu = model.device.type == "cpu"
 
     return TrainingArguments(
         output_dir=folder,
@@ -144,7 +146,7 @@ def settings(recipe: Recipe, seed: int, folder: str, *, on_cpu: bool) -> Any:
         adam_beta2=0.95,
         weight_decay=0.0,
         max_grad_norm=1.0,
-        bf16=True,
+        bf16=model.dtype == torch.bfloat16,
         use_cpu=on_cpu,
         dataloader_pin_memory=not on_cpu,
         train_sampling_strategy="sequential",
