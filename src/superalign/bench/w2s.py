@@ -57,7 +57,7 @@ class Work:
     overseer_groups: int = 50
     train_groups: int = 160
     test_groups: int = 200
-    training: TrainingPlan = field(default_factory=lambda: TrainingPlan(steps=40))
+    training: TrainingPlan = field(default_factory=lambda: TrainingPlan(steps=32))
 
 
 @dataclass(frozen=True)

@@ -110,12 +110,14 @@ def answer_trainer() -> type[Any]:
     """`Trainer` with that loss and the schedule of ours. Made when asked for: to import it takes seconds."""
     from transformers import Trainer
 
-    class AnswerTrainer(Trainer):  # type: ignore[misc]
+    class AnswerTrainer(Trainer):
         def __init__(self, *, loss: AnswerLoss, **given: Any) -> None:
             super().__init__(**given)
             self.answer_loss = loss
 
-        def compute_loss(self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, **_: Any) -> Any:
+        def compute_loss(
+            self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
             labels = inputs.pop("labels")
             states = model(**inputs, use_cache=False, logits_to_keep=1).logits[:, -1]
             loss, logits = self.answer_loss(states, labels)
@@ -123,8 +125,9 @@ def answer_trainer() -> type[Any]:
 
         def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
             # As `linear` of transformers, which begins at zero and so wastes a step.
+            trained: Any = optimizer or self.optimizer
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
-                optimizer or self.optimizer, lambda step: warm_up_and_decay(step, num_training_steps)
+                trained, lambda step: warm_up_and_decay(step, num_training_steps)
             )
             return self.lr_scheduler
 
