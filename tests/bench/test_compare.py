@@ -66,6 +66,16 @@ def test_ratio_is_of_neighbouring_runs_without_the_warm_up(clock: Clock) -> None
     assert Benchmark.model_validate_json(found.model_dump_json()) == found
 
 
+def test_a_peer_that_does_a_part_in_each_round_counts_as_often_as_there_are_parts(clock: Clock) -> None:
+    found = compare(
+        "trial",
+        clock.steady("ours", 2),
+        {"they": Peer(4.0, near, lambda: lambda: clock.work("peer", [9, 1, 2]), parts=5)},
+        Settings(repeats=2),
+    )
+    assert found.peer.seconds == (5, 10) and (found.ratio.min, found.ratio.max) == (2.5, 5)
+
+
 def test_all_run_in_turn_and_the_one_nearest_to_its_goal_binds(clock: Clock) -> None:
     peers = {
         "slow": peer(clock.steady("slow", 7), 6.0),

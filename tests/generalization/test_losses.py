@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from superalign.contracts.records import Interval, Judgement, Question, Unscored
 from superalign.generalization.confident_learning import doubted, out_of_sample
-from superalign.generalization.losses import PATIENCE, Signal, material_for, signal_of, summarize, surest
+from superalign.generalization.losses import PATIENCE, Signal, material_for, signal_of, summarize, surest, train
 from superalign.generalization.own_labels import consistent, negation
 from superalign.models.handle import ModelIdentity
 from superalign.runs.studies import LossesPlan, LossName
+from superalign.runs.training import TrainingPlan
 
 from .test_weak_to_strong import splits
 
@@ -58,6 +59,20 @@ def test_every_loss_learns_from_the_overseers_labels_alone(loss: LossName) -> No
         assert found.loss.name == loss and found.loss.beliefs == own.beliefs
     if loss == "confident-learning":
         assert len(found.lessons) == len(own.labels) - sum(doubts)
+
+
+def test_students_of_early_stop_are_stopped_by_agreement_with_weak_labels_and_others_never() -> None:
+    seen: list[TrainingPlan] = []
+
+    def step(label: str, function: Any, **named: Any) -> Any:
+        seen.append(named["training"])
+        return SimpleNamespace(value=SimpleNamespace(models=()))
+
+    run: Any = SimpleNamespace(step=step)
+    for loss in ("xent", "early-stop", "confidence"):
+        train(run, MODEL, LossesPlan(seeds=2), loss, material(loss, signal()))
+    assert [(own.patience, own.watched) for own in seen if own.patience] == [(PATIENCE, "disagreement")]
+    assert seen[0] == seen[2] == LossesPlan().training
 
 
 def test_consistency_learns_from_the_models_own_answers_where_it_does_not_contradict_itself() -> None:

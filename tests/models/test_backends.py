@@ -20,7 +20,7 @@ from superalign.models.adapter import AdaptedDecoder
 from superalign.models.decoder import Decoder
 from superalign.models.handle import open_trained
 from superalign.models.learning import Loss, States
-from superalign.models.lessons import Lesson, Pupil, Recipe
+from superalign.models.lessons import Lesson, Pupil, Recipe, split
 from superalign.models.subject import ModelSubject
 from superalign.models.train import train
 from superalign.models.train_layers import LayerLearner
@@ -87,6 +87,28 @@ def test_trained_again_it_is_the_same_to_the_byte(recipe: Recipe, tmp_path: Path
     trained(tiny_subject(), short, tmp_path / "second")
     assert torch.equal(torch.get_rng_state(), state)
     assert file_digests(tmp_path / "first") == file_digests(tmp_path / "second")
+
+
+def test_it_stops_on_agreement_and_leaves_the_model_that_agreed_most(
+    tiny: ModelSubject, recipe: Recipe, tmp_path: Path
+) -> None:
+    """Labels drawn by chance: agreement with those held out rises no more once the others are learnt by heart."""
+    chance = torch.randint(2, (80,), generator=torch.Generator().manual_seed(0)).tolist()
+    yes_no = [tiny.chat.answer(text, end=False) for text in ("Yes", "No")]
+    lessons = [
+        replace(lesson, answer=yes_no[label])
+        for lesson, label in zip(rule_lessons(tiny, ("apple", "apple"), 40), chance, strict=True)
+    ]
+    watching = replace(recipe, patience=20, steps=120, watched="disagreement")
+    card = train_one(tiny, lessons, watching, tmp_path)
+    assert card.fit.stopped_by == "held-out disagreement" and card.fit.steps - card.fit.kept_step == 20
+    looked = {point.step: point.held_out for point in card.fit.curve if point.held_out is not None}
+    assert card.fit.kept_step == min(looked, key=lambda step: looked[step])
+    held_out = [lessons[row] for row in split(lessons, watching, seed=0)[1]]
+    states = open_trained(tiny, tmp_path, "student").decoder.final([lesson.prompt for lesson in held_out])
+    said = (states @ tiny.decoder.head[[answer[0] for answer in yes_no]].T).argmax(1).tolist()
+    wrong = [yes_no[answer] != lesson.answer for answer, lesson in zip(said, held_out, strict=True)]
+    assert np.mean(wrong) == looked[card.fit.kept_step]
 
 
 def test_it_goes_on_from_where_it_was(tiny: ModelSubject, recipe: Recipe, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import Taught
 from superalign.models.learning import CHECK_EVERY, Fit, Loss, Slot, States, can_join, fit
-from superalign.models.lessons import Lesson, Recipe, batch_order, belonging_together, lessons_from, split
+from superalign.models.lessons import Lesson, Recipe, Watched, batch_order, belonging_together, lessons_from, split
 from superalign.models.subject import ModelSubject
 from tests.models.conftest import RECIPE, user
 
@@ -108,24 +109,57 @@ def test_it_stops_when_held_out_lessons_get_worse_and_keeps_the_best_weights() -
     assert Loss(table, [taught]).measured(slots_of(held_out)) == pytest.approx(looked[done.kept_step])
 
 
+def test_it_stops_when_agreement_with_held_out_labels_rises_no_more_and_keeps_the_first_that_agrees_most() -> None:
+    """Three of ten labels are drawn against the rule. The rule is learnt within a few steps; from then on agreement
+    stays, while the loss goes on to fall.
+    """
+    wrong = (torch.rand(200, generator=torch.Generator().manual_seed(1)) < 0.3).tolist()
+    taught = lessons([(i % 2) ^ flipped for i, flipped in enumerate(wrong)], [i % 2 for i in range(200)])
+    recipe = replace(WATCHED, learning_rate=0.02)
+    agreeing, by_loss = Table(taught), fit_one(Table(taught), taught, recipe)
+    done = fit_one(agreeing, taught, replace(recipe, watched="disagreement"))
+    looked = {point.step: point.held_out for point in done.curve if point.held_out is not None}
+    rows = split(taught, recipe, seed=0)[1]
+    assert looked[0] == sum(taught[row].answer[0] != 0 for row in rows) / len(rows)  # all alike: the first answer
+    assert min(looked.values()) == sum(wrong[row] for row in rows) / len(rows) < looked[0]
+    assert done.stopped_by == "held-out disagreement" and done.kept_step == min(looked, key=lambda step: looked[step])
+    assert done.steps - done.kept_step == CHECK_EVERY and done.kept_step < by_loss.kept_step
+    assert Loss(agreeing, [taught]).disagreement(slots_of(rows)) == looked[done.kept_step]
+
+
+def test_disagreement_is_counted_by_first_tokens_whatever_fits_into_memory() -> None:
+    """Answers of one token and of two; the table says 0 to the first half of the prompts and 2 to the others."""
+    taught = [Lesson((i, i), (label, *((1,) if i % 3 else ()))) for i, label in enumerate([0, 2, 0, 0, 2, 2, 0, 2])]
+    for fits in (8, 3, 1):
+        table = Table(taught, fits=fits, error=torch.OutOfMemoryError("CUDA out of memory."))
+        with torch.no_grad():
+            table.parameters[0][:4, 0] = 1
+            table.parameters[0][4:, 2] = 1
+            table.parameters[0][:, 3] = 5  # an answer that is not in use
+        assert Loss(table, [taught]).disagreement(slots_of(range(8))) == 2 / 8
+        assert Loss(table, [taught]).disagreement(slots_of([6])) == 1
+
+
 def test_it_goes_on_while_held_out_lessons_get_better() -> None:
     taught = lessons([0, 1] * 30, [0, 1] * 30)
     done = fit_one(Table(taught), taught, WATCHED)
     assert done.stopped_by == "budget" and done.kept_step == done.steps == WATCHED.steps
 
 
-def test_held_out_lessons_count_with_the_labels_that_were_given() -> None:
+@pytest.mark.parametrize("watched", get_args(Watched))
+def test_held_out_lessons_count_with_the_labels_that_were_given(watched: Watched) -> None:
     """A student of a wrong overseer is stopped by what the overseer says: with all labels turned round, as wrong as can
     be, training takes the same course.
     """
     labels = torch.randint(2, (60,), generator=torch.Generator().manual_seed(5)).tolist()
     prompts = [i % 6 for i in range(60)]
-    courses = []
+    courses, recipe = [], replace(WATCHED, watched=watched)
     for given_labels in (labels, [1 - label for label in labels]):
         taught = lessons(given_labels, prompts)
-        courses.append(fit_one(Table(taught), taught, WATCHED))
+        courses.append(fit_one(Table(taught), taught, recipe))
     assert courses[0].steps == courses[1].steps and courses[0].kept_step == courses[1].kept_step
-    for one, other in zip(courses[0].curve, courses[1].curve, strict=True):
+    # Before the first step the table says the first answer to everything, whichever labels it will be taught.
+    for one, other in list(zip(courses[0].curve, courses[1].curve, strict=True))[watched == "disagreement" :]:
         assert one.held_out == pytest.approx(other.held_out, rel=1e-5)
 
 

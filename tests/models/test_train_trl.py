@@ -56,6 +56,15 @@ def test_two_processes_learn_answers_by_heart(tmp_path: Path) -> None:
     assert losses[0] is not None and losses[-1] is not None and losses[-1] < 0.1 * losses[0]
 
 
+def test_it_does_not_watch_agreement(tmp_path: Path) -> None:
+    base = tiny_subject()
+    with pytest.raises(InputError, match="nothing but the loss"):
+        train_one(
+            base, rule_lessons(base, ("apple", "apple"), 8), replace(TRL, patience=5, watched="disagreement"), tmp_path
+        )
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_whole_model_is_trained_until_held_out_lessons_get_worse(tmp_path: Path) -> None:
     """Labels drawn by chance: what is learnt by heart of some says nothing of others."""
     base = tiny_subject(dtype=torch.bfloat16)

@@ -23,6 +23,7 @@ BENCHES = {
     "sae": "Sparse features of activations to equal loss, against SAELens.",
     "search": "A slot of tokens filled by gradient so that an answer becomes likely, against nanoGCG.",
     "training": "A trained organism to equal accuracy, against TRL and a plain PyTorch loop.",
+    "w2s": "Students of weak labels on three tasks by five seeds, against the Trainer of transformers.",
     "utilization": "Which share of a device's FLOP/s harvest and training reach on a random 7B Llama. No peer.",
 }
 

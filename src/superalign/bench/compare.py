@@ -39,13 +39,15 @@ class Peer(Generic[T]):
     """What a researcher would write or install today, to be beaten `goal` times.
 
     `prepare` loads what it needs, untimed, and returns the work to be timed. `equal` compares our result with its.
-    `needs` are packages, by their names for pip, without which it is listed as not run.
+    `needs` are packages, by their names for pip, without which it is listed as not run. Where the work is `parts` that
+    follow one another and take as long, a run may be one of them: its seconds count so often.
     """
 
     goal: float
     equal: Callable[[T, T], Equality]
     prepare: Callable[[], Callable[[], T]]
     needs: tuple[str, ...] = ()
+    parts: int = 1
 
 
 @dataclass
@@ -187,7 +189,8 @@ def _turns(going: list[_Contestant[T]], ours: T, settings: Settings) -> list[Not
     for contestant in list(going):
         name, peer = contestant.name, contestant.peer
         try:
-            seconds, result = _timed(contestant.work, settings.device)
+            part_seconds, result = _timed(contestant.work, settings.device)
+            seconds = peer.parts * part_seconds
             contestant.checks.append(peer.equal(ours, result))
         except Exception as error:  # as above
             going.remove(contestant)

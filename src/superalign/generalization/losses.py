@@ -38,7 +38,9 @@ from superalign.tasks.splits import Splits, by_group, divide
 Margins = Float[np.ndarray, "seeds questions"]
 AUDITOR_GROUPS = 8  # as few as a division takes: no detector looks at these models
 KEPT = 0.5  # the share of weak labels that `filtered` keeps
-PATIENCE = 20  # steps without a lower loss on held-out weak labels, after which `early-stop` does
+# Steps in which a student's agreement with held-out weak labels has not risen, after which it stops. In the first ten
+# it often falls: students then give one answer to everything. With fewer an untrained one might be kept.
+PATIENCE = 30
 
 
 def study(run: Run, model: ModelIdentity, plan: LossesPlan, judging: Judging) -> LossStudy:
@@ -180,7 +182,9 @@ def surest(signal: Signal, share: float = KEPT) -> list[bool]:
 def train(run: Run, model: ModelIdentity, plan: LossesPlan, name: str, material: Material) -> list[Done[TrainedModel]]:
     """A model for each seed, from the same material."""
     seeds = range(plan.seeds)
-    training = plan.training.model_copy(update={"patience": material.patience}) if material.patience else plan.training
+    training = plan.training
+    if material.patience:
+        training = training.model_copy(update={"patience": material.patience, "watched": "disagreement"})
     loss = {"label_losses": (material.loss,) * plan.seeds} if material.loss else {}
     return taught(run, name, [material.lessons] * plan.seeds, seeds, model=model, training=training, **loss)
 

@@ -100,6 +100,7 @@ def recipe(training: TrainingPlan, base: ModelSubject) -> Recipe:
         trained=training.trained,
         targets=training.targets,
         patience=training.patience,
+        watched=training.watched,
         processes=training.processes,
     )
 

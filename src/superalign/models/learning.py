@@ -15,7 +15,7 @@ from superalign.contracts.errors import InputError
 from superalign.contracts.records import Record
 from superalign.models.evasion import Evasion
 from superalign.models.label_loss import LabelLosses
-from superalign.models.lessons import Lesson, Recipe, batch_order, split
+from superalign.models.lessons import Lesson, Recipe, Watched, batch_order, split
 from superalign.models.memory import Halving
 from superalign.runs.cost import count
 from superalign.runs.progress import advance
@@ -27,7 +27,8 @@ VOCABULARY_SHARE = 0.2
 CHECK_EVERY = 10  # steps between two looks at the lessons held out
 CURVE_POINTS = 20
 
-StoppedBy = Literal["budget", "held-out loss"]
+StoppedBy = Literal["budget", "held-out loss", "held-out disagreement"]
+STOPPED_BY: dict[Watched, StoppedBy] = {"loss": "held-out loss", "disagreement": "held-out disagreement"}
 
 
 # One lesson of each model that is trained, by its row among all lessons.
@@ -62,8 +63,8 @@ class States(NamedTuple):
 
 
 class CurvePoint(Record):
-    """The mean training loss since the point before, up to `step`, and the loss on the lessons held out, if any were
-    looked at then.
+    """The mean training loss since the point before, up to `step`, and what is watched of the lessons held out, if any
+    were looked at then.
     """
 
     step: int
@@ -91,9 +92,9 @@ def fit(
     evasion: Evasion | None = None,
     label_losses: LabelLosses | None = None,
 ) -> list[Fit]:
-    """Train for `recipe.steps`, or until the loss on held-out lessons falls no more: one model, or several at once,
-    each with lessons and a seed of its own, with `evasion` a probe to evade, with `label_losses` another target than
-    its labels. Same inputs and threads, same weights to the bit.
+    """Train for `recipe.steps`, or until what is watched of held-out lessons falls no more: one model, or several
+    at once, each with lessons and a seed of its own, with `evasion` a probe to evade, with `label_losses` another
+    target than its labels. Same inputs and threads, same weights to the bit.
 
     InputError when not even one lesson fits into memory, or models can't be trained together.
     """
@@ -104,8 +105,9 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_and_decay(step, recipe.steps))
     loss, curve = Loss(learner, lessons, evasion, label_losses), Curve(recipe.steps)
     best = Best(parameters, recipe.patience) if recipe.patience is not None else None
+    watch = {"loss": loss.measured, "disagreement": loss.disagreement}[recipe.watched]
     if best is not None:
-        curve.add(0, None, best.look(0, loss.measured(held_out)))
+        curve.add(0, None, best.look(0, watch(held_out)))
     step = 0
     while step < recipe.steps and not (best is not None and best.exhausted(step)):
         picked = zip(taught, map(next, orders), strict=True)
@@ -120,14 +122,14 @@ def fit(
         count(tokens=sum(loss.lengths[row] for slot in slots for row in slot), forward_passes=len(slots) * len(lessons))
         advance(step, recipe.steps)
         due = best is not None and (step % CHECK_EVERY == 0 or step == recipe.steps)
-        curve.add(step, now, best.look(step, loss.measured(held_out)) if best is not None and due else None)
+        curve.add(step, now, best.look(step, watch(held_out)) if best is not None and due else None)
     if best is not None:
         best.restore()
     return [
         Fit(
             steps=step,
             kept_step=step if best is None else best.step,
-            stopped_by="budget" if step == recipe.steps else "held-out loss",
+            stopped_by="budget" if step == recipe.steps else STOPPED_BY[recipe.watched],
             curve=tuple(points),
             held_out=len(held_out),
             split_for_memory=loss.halving.largest < math.inf,
@@ -207,19 +209,39 @@ class Loss:
         """The loss of `slots`, without gradients."""
         return float(self._summed(slots, lambda loss: None).sum())
 
+    @torch.no_grad()
+    def disagreement(self, slots: Sequence[Slot]) -> float:
+        """The share of `slots`, of one model, where another of the answers in use is likelier than the label, by first
+        tokens: what is missing from student-supervisor agreement (Burns et al. 2023, arXiv 2312.09390, section 5.1).
+        """
+
+        def wrong(part: Sequence[Slot]) -> Tensor:
+            answers = [self.lessons[row].answer for (row,) in part]
+            lengths = torch.tensor([len(answer) for answer in answers], device=self.choices.device)
+            label = torch.tensor([answer[0] for answer in answers], device=self.choices.device)
+            states = self.learner.states(part).answers[lengths.cumsum(0) - lengths]
+            return (self.choices[(states @ self.choice_head.T).argmax(1)] != label).sum()
+
+        return int(self._over_parts(slots, wrong)) / len(slots)
+
     def _summed(self, slots: Sequence[Slot], use: Callable[[Tensor], None]) -> Tensor:
         # One model's answers differ in length; what each has to the mean loss of a token is told by all of the batch.
         tokens = [sum(len(self.lessons[row].answer) for row in rows) for rows in zip(*slots, strict=True)]
 
-        def run(places: list[int]) -> Tensor:
-            losses = self.of_part([slots[place] for place in places], len(slots), tokens)
+        def run(part: Sequence[Slot]) -> Tensor:
+            losses = self.of_part(part, len(slots), tokens)
             use(losses.sum())
             return losses.detach()
 
+        return self._over_parts(slots, run)
+
+    def _over_parts(self, slots: Sequence[Slot], run: Callable[[Sequence[Slot]], Tensor]) -> Tensor:
+        """What `run` makes of parts that fit into memory, added up."""
         place_of = {slot: place for place, slot in enumerate(slots)}
         parts = [[place_of[slot] for slot in part] for part in self.learner.parts(slots)]
         lengths = [sum(self.lengths[row] for row in slot) for slot in slots]
-        return torch.stack([losses for _, losses in self.halving.run(parts, run, lengths)]).sum(0)
+        found = self.halving.run(parts, lambda places: run([slots[place] for place in places]), lengths)
+        return torch.stack([own for _, own in found]).sum(0)
 
     def _add_gradients(self, loss: Tensor) -> None:
         """All of them or, when memory runs out on the way, none: the part is then run again in halves."""
@@ -284,21 +306,21 @@ class Curve:
 
 
 class Best:
-    """The weights with the lowest loss on the lessons held out so far."""
+    """The weights with the lowest value of what is watched of the lessons held out, the earliest of equals."""
 
     def __init__(self, parameters: Sequence[nn.Parameter], patience: int) -> None:
         self.step = 0
         self._parameters, self._patience = parameters, patience
-        self._loss, self._weights = float("inf"), list[Tensor]()
+        self._lowest, self._weights = float("inf"), list[Tensor]()
         self._looked = 0
 
-    def look(self, step: int, loss: float) -> float:
-        """Take in the loss after `step`, and the weights if it is the lowest; returns it."""
+    def look(self, step: int, value: float) -> float:
+        """Take in the value after `step`, and the weights if it is the lowest; returns it."""
         self._looked = step
-        if loss < self._loss:
-            self._loss, self.step = loss, step
+        if value < self._lowest:
+            self._lowest, self.step = value, step
             self._weights = [parameter.detach().clone() for parameter in self._parameters]
-        return loss
+        return value
 
     def exhausted(self, step: int) -> bool:
         return self._looked == step and step - self.step >= self._patience

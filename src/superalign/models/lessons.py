@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Backend = Literal["fast", "peft", "trl"]
 Trained = Literal["adapters", "layers", "model"]
+Watched = Literal["loss", "disagreement"]  # of lessons held out
 
 HELD_OUT = 0.1  # the share of lessons that early stopping looks at and never trains on
 # Of lessons with an answer of one token, one in so many teaches the end of the turn too. The others are the prompt and
@@ -44,8 +45,8 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained. The budget of steps is fixed, or with `patience` cut short by the loss on lessons held
-    out: nothing is selected on any label but those given to train on.
+    """How a model is trained. The budget of steps is fixed, or with `patience` cut short by what is `watched` of
+    lessons held out: nothing is selected on any label but those given to train on.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -59,7 +60,8 @@ class Recipe:
     backend: Backend = "fast"
     trained: Trained = "adapters"
     targets: tuple[str, ...] = ()  # linear layers that get adapters; none: the back end's choice
-    patience: int | None = None  # steps without a lower held-out loss, after which training stops
+    patience: int | None = None  # steps without a lower value of what is watched, after which training stops
+    watched: Watched = "loss"
     processes: int = 1
 
 

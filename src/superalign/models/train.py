@@ -60,6 +60,11 @@ def train(base: ModelSubject, pupils: Sequence[Pupil], recipe: Recipe, *, base_d
         )
     if recipe.processes > 1 and recipe.backend != "trl":
         raise InputError(f"The back end {recipe.backend!r} runs in one process.", fix="Choose `trl` for several.")
+    if recipe.watched != "loss" and recipe.backend == "trl":
+        raise InputError(
+            "The back end 'trl' watches nothing but the loss on held-out lessons.",
+            fix="Choose the back end `fast` or `peft`, or leave out `watched`.",
+        )
     if not pupils or not all(all_given(pupil.lessons) for pupil in pupils):
         raise InputError("There is nothing to teach.", fix="Give lessons, each with a prompt and an answer.")
     if recipe.backend != "fast" and any(pupil.evades for pupil in pupils):

@@ -26,6 +26,11 @@ class TrainingPlan(Record):
     )
     targets: tuple[str, ...] = Field((), description="Linear layers that get adapters; none: the back end's choice.")
     patience: int | None = Field(
-        None, ge=1, description="Steps without a lower loss on held-out lessons, after which it stops; null: never."
+        None,
+        ge=1,
+        description="Steps without a lower `watched` on held-out lessons, after which it stops; null: never.",
+    )
+    watched: Literal["loss", "disagreement"] = Field(
+        "loss", description="What `patience` looks at: the loss, or how often the model's answer is not the label."
     )
     processes: int = Field(1, ge=1, description="Processes that train together, one per device (`trl`).")
