@@ -19,7 +19,10 @@ from superalign.tasks.steps import drawn
 
 QUESTIONS = [Question(id=f"task/{i}/a/{i}", prompt="Right?", level=0, group=str(i)) for i in range(4)]
 FAILED = Unscored(reason="no idea")
-JUDGED = [*(Judgement(question_id=q.id, probability=p) for q, p in zip(QUESTIONS, (0.9, 0.3, 0.5), strict=False)), FAILED]
+JUDGED = [
+    *(Judgement(question_id=q.id, probability=p) for q, p in zip(QUESTIONS, (0.9, 0.3, 0.5), strict=False)),
+    FAILED,
+]
 
 
 def test_labels_are_answers_as_ever() -> None:
