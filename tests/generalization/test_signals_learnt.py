@@ -7,6 +7,7 @@ rule that can be learnt shows that a leak would be seen.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -60,24 +61,25 @@ class InSteps:
 
 
 def in_steps(parts: Splits) -> tuple[Splits, InSteps]:
-    """The two questions of each group as the steps of one, which is right if both are; and the same turned round."""
-    step_truth: dict[str, bool] = {}
+    """Of each two groups the four solutions with a question of either as a step. One of them is right, and nothing but
+    the truth of its steps tells which.
+    """
+    truth, step_truth = dict(parts.key.truth), dict[str, bool]()
 
     def whole(questions: tuple[Question, ...]) -> tuple[Question, ...]:
         found = []
-        for first, second in zip(questions[::2], questions[1::2], strict=True):
-            for name, pair in (("a", (first, second)), ("b", (first, first)), ("c", (second, second))):
-                own = first.model_copy(
-                    update={"id": f"{first.id}{name}", "prompt": "?", "evidence": tuple(each.prompt for each in pair)}
-                )
-                step_truth.update({f"{own.id}/{i}": parts.key.truth[each.id] for i, each in enumerate(pair)})
+        for start in range(0, len(questions), 4):
+            for first, second in product(questions[start : start + 2], questions[start + 2 : start + 4]):
+                shown = {"id": f"{first.id}-{second.id}", "prompt": "?", "evidence": (first.prompt, second.prompt)}
+                own = questions[start].model_copy(update=shown)
+                right = [parts.key.truth[each.id] for each in (first, second)]
+                step_truth.update({f"{own.id}/{line}": value for line, value in enumerate(right)})
+                truth[own.id] = all(right)
                 found.append(own)
         return tuple(found)
 
-    train, test = whole(parts.train), whole(parts.test)
-    truth = {each.id: step_truth[f"{each.id}/0"] and step_truth[f"{each.id}/1"] for each in (*train, *test)}
-    key = AnswerKey(truth={**parts.key.truth, **truth})
-    return replace(parts, train=train, test=test, key=key), InSteps(AnswerKey(truth=step_truth))
+    made = replace(parts, train=whole(parts.train), test=whole(parts.test), key=AnswerKey(truth=truth))
+    return made, InSteps(AnswerKey(truth=step_truth))
 
 
 def measured(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -88,3 +90,11 @@ def test_a_solution_is_as_good_as_its_worst_step(margins: list[list[float]]) -> 
 def test_a_task_without_steps_is_refused(task: str) -> None:
     with pytest.raises(PlanError, match="no steps that are right or wrong by themselves"):
         task_of_steps(plan(task))
+
+
+def test_steps_that_are_all_right_are_refused_before_anything_is_computed() -> None:
+    own = plan("table-chain", steps=1)
+    splits = divide(tasks.make("table-chain"), own.task, 0)
+    right = tuple(question for question in splits.train if splits.key.truth[question.id])
+    with pytest.raises(PlanError, match=r"oversee\.steps"):
+        supervised(own, replace(splits, train=right))

@@ -226,6 +226,7 @@ class Loss:
         parts = [list(range(start, min(start + batch, each))) for start in range(0, each, batch)]
         for _ in self.halving.run(parts, run, [sum(self.lengths[row] for row in slot) for slot in slots]):
             pass
+        count(tokens=sum(self.lengths), forward_passes=len(self.lengths))
 
     def _summed(self, slots: Sequence[Slot], use: Callable[[Tensor], None]) -> Tensor:
         # One model's answers differ in length; what each has to the mean loss of a token is told by all of the batch.

@@ -18,20 +18,22 @@ from superalign.contracts.protocols import AnswerKey, EvidenceTask
 from superalign.contracts.records import Question
 from superalign.contracts.registry import tasks
 from superalign.runs.plan import Plan
-from superalign.tasks.splits import Splits
+from superalign.tasks.splits import Splits, check_answers
 
 LOOKED_AT = 100  # groups of a task that tell whether its lines are steps
 
 
 def supervised(plan: Plan, splits: Splits) -> Splits:
     """What the plan's signal is given on: the questions themselves, or their steps, with the truth of these. Of a
-    training question as many steps as the plan says, of a test question all.
+    training question as many steps as the plan says, of a test question all. PlanError when all steps that were drawn
+    are right, or all are wrong.
     """
     if plan.oversee.signal != "steps":
         return splits
     train = tuple(step for question in splits.train for step in drawn(question, plan.oversee.steps, plan.seed))
     test = tuple(step for question in splits.test for step in drawn(question, None, plan.seed))
     truth = step_truth(task_of_steps(plan), (*train, *test))
+    check_answers("training", train, truth, where="oversee.steps")
     key = AnswerKey(truth={**splits.key.truth, **truth.truth})
     return replace(splits, train=train, test=test, key=key)
 
