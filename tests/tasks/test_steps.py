@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from superalign.contracts.errors import PlanError
@@ -62,6 +62,7 @@ def test_one_step_of_each_question_takes_as_many_judgements_as_labels_and_the_te
     assert len(lines) > 2  # drawn, not always the first
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.integers(1, 25), st.integers(0, 5))
 def test_steps_are_drawn_once_each_and_stand_alone(lines: int, wanted: int, seed: int) -> None:
     question = Question(
@@ -76,6 +77,7 @@ def test_steps_are_drawn_once_each_and_stand_alone(lines: int, wanted: int, seed
     assert chosen == drawn(question, wanted, seed)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.floats(-5, 5), min_size=1, max_size=6), min_size=1, max_size=8))
 def test_a_solution_is_as_good_as_its_worst_step(margins: list[list[float]]) -> None:
     questions = [
