@@ -17,6 +17,7 @@ from superalign.models.altered import save_adapter, with_open_weights
 from superalign.models.handle import ModelIdentity, identify, open_base, open_user_model
 from superalign.oversight.compare import check_comparison, compare
 from superalign.oversight.measure import judging, oversee
+from superalign.oversight.signals import check_signal
 from superalign.provenance.commit import Opening
 from superalign.report.html import render
 from superalign.robustness.harden import Hardening, harden
@@ -62,7 +63,7 @@ def run(run: Run, *, only: Step | None = None, device: str = "cpu") -> Summary:
     if last == "oversee":
         return ended()
 
-    parts["generalization"], trained = generalize(run, model, splits, oversight.train, oversight.test)
+    parts["generalization"], trained = generalize(run, model, splits, oversight.signal, oversight.test)
     if plan.studies:
         parts["studies"] = study(run, model, plan.studies, judging, pressure.study)
     if last == "generalize":
@@ -106,7 +107,7 @@ def validate_model(
     with Run.open(runs, own, display=display, launch=launch) as opened:
         model, splits, auditor = prepare(opened, device)
         oversight = oversee(opened, model, splits)
-        trained = train_students(opened, model, splits, oversight.train)
+        trained = train_students(opened, model, splits, oversight.signal)
         thresholds = calibrate(opened, model, splits, auditor, trained)
         results = validate(opened, model, auditor, thresholds, user_model=user_model)
         battery = judge_model(results, thresholds)
@@ -148,7 +149,7 @@ def before_the_trial(
     run: Run, model: ModelIdentity, splits: Splits, auditor: Auditor
 ) -> tuple[Students, dict[str, Threshold]]:
     """The students, and the thresholds that their like set."""
-    trained = train_students(run, model, splits, oversee(run, model, splits).train)
+    trained = train_students(run, model, splits, oversee(run, model, splits).signal)
     return trained, calibrate(run, model, splits, auditor, trained)
 
 
@@ -256,7 +257,7 @@ def prepare(run: Run, device: str, last: Step | None = None) -> tuple[ModelIdent
 def check(plan: Plan, last: Step | None) -> None:
     """UnknownName when the plan names a part that there is not, InputError when it gives an overseer arguments that it
     does not take, PlanError when it has too few questions for its comparison, its studies or its organisms, or a
-    detector that needs more access than it allows.
+    detector that needs more access than it allows, or a signal that its task or its back end can't have.
     """
     parts = {tasks: (plan.task.name,), detectors: plan.validation.detectors, organisms: plan.stress.families}
     for registry, names in parts.items():
@@ -264,6 +265,7 @@ def check(plan: Plan, last: Step | None) -> None:
             registry.factory(name)
     overseer, arguments = named(plan.oversee.overseer)
     overseers.make(overseer, **arguments)
+    check_signal(plan)
     check_comparison(plan)
     check_studies(plan)
     if plan.studies and plan.studies.pressure:

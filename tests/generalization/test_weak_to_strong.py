@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import AnswerKey
 from superalign.contracts.records import Judgement, Question, Unscored
+from superalign.contracts.signals import Signal, SignalName
 from superalign.generalization.pgr import PairedBootstrap
 from superalign.generalization.weak_to_strong import (
     agreement_on_weak_wrong,
@@ -18,10 +20,10 @@ from superalign.generalization.weak_to_strong import (
     summarize,
     train_controls,
     train_students,
-    weak_labels,
 )
 from superalign.models.handle import ModelIdentity
 from superalign.models.teach import answer, teach
+from superalign.oversight.signals import signal_of
 from superalign.runs.plan import GeneralizePlan, Plan
 from superalign.tasks.specification import default_specification
 from superalign.tasks.splits import HARD_LEVEL, Splits
@@ -58,7 +60,7 @@ class Recorder:
         )
 
 
-def judgements(parts: Splits, *, wrong: int = 0, failed: int = 0) -> list[Judgement | Unscored]:
+def signal(parts: Splits, *, wrong: int = 0, failed: int = 0, name: SignalName = "labels") -> Signal:
     """An overseer that is wrong on the first questions and has no opinion on the last."""
     truth = parts.key.of(parts.train)
     judged: list[Judgement | Unscored] = [
@@ -66,12 +68,12 @@ def judgements(parts: Splits, *, wrong: int = 0, failed: int = 0) -> list[Judgem
         for i, (question, value) in enumerate(zip(parts.train, truth, strict=True))
     ]
     judged[len(judged) - failed :] = [Unscored(reason="no idea")] * failed
-    return judged
+    return signal_of(name, parts.train, judged)
 
 
 def test_student_and_ceiling_differ_in_nothing_but_labels() -> None:
     parts, run = splits(), Recorder()
-    trained = train_students(run, MODEL, parts, judgements(parts, wrong=10, failed=6))  # type: ignore[arg-type]
+    trained = train_students(run, MODEL, parts, signal(parts, wrong=10, failed=6))  # type: ignore[arg-type]
     [(label, function, arguments)] = run.calls
     assert function is teach and arguments["seeds"] == (0, 1, 2, 0, 1, 2)
     assert trained.students == [f"{label} {i}" for i in range(3)]
@@ -82,13 +84,36 @@ def test_student_and_ceiling_differ_in_nothing_but_labels() -> None:
         assert [lesson.group for lesson in taught] == [question.group for question in parts.train[:-6]]
         assert len(taught) == len(parts.train) - 6  # no lesson, for either, where the overseer had no opinion
         assert [a.answer != b.answer for a, b in zip(taught, true, strict=True)] == [True] * 10 + [False] * 64
+    assert "label_losses" not in arguments
+
+
+def test_of_preferences_the_ceiling_and_the_controls_learn_in_the_same_way() -> None:
+    parts, run = splits(), Recorder(own_margins=tuple(range(80)))
+    preferred = signal(parts, wrong=10, failed=6, name="preferences")
+    train_students(run, MODEL, parts, preferred)  # type: ignore[arg-type]
+    train_controls(run, MODEL, parts, preferred)  # type: ignore[arg-type]
+    taught = [arguments for _, function, arguments in run.calls if function is teach]
+    assert [len(own["lessons"]) for own in taught] == [6, 2, 1]
+    for own in taught:
+        assert [len(loss.beliefs) for loss in own["label_losses"]] == [len(lessons) for lessons in own["lessons"]]
+        assert {loss.name for loss in own["label_losses"]} == {"preference"}
+    assert [lesson.answer for lesson in taught[0]["lessons"][0]] == [
+        {True: "Yes", False: "No"}[yes] for yes in preferred.answers if yes is not None
+    ]
+
+
+def test_preferences_that_are_all_alike_teach_nothing_and_say_so() -> None:
+    parts = splits()
+    judged = [Judgement(question_id=question.id, probability=0.8) for question in parts.train]
+    with pytest.raises(InputError, match="the same answer to every question"):
+        train_students(Recorder(), MODEL, parts, signal_of("preferences", parts.train, judged))  # type: ignore[arg-type]
 
 
 def test_controls_learn_from_nothing_of_the_overseer() -> None:
     parts = splits(200)
     own = tuple(np.random.default_rng(0).normal(5, 1, len(parts.train)))
     run = Recorder(own_margins=own)
-    controls = train_controls(run, MODEL, parts, judgements(parts, wrong=100))  # type: ignore[arg-type]
+    controls = train_controls(run, MODEL, parts, signal(parts, wrong=100))  # type: ignore[arg-type]
     assert set(controls) == {"noise", "self-distillation", "random start"}
     together, random = (arguments for _, function, arguments in run.calls if function is teach)
     assert "random_body" not in together and random["random_body"]
@@ -114,7 +139,8 @@ def test_noise_flips_at_the_rate_that_was_asked_for(rate: float) -> None:
 def test_an_overseer_without_opinion_is_neither_yes_nor_no() -> None:
     sure, doubting = (Judgement(question_id="q", probability=p) for p in (1.0, 0.2))
     failed = Unscored(reason="no idea")
-    assert weak_labels([sure, doubting, failed]) == [True, False, None]
+    questions = splits().train[:3]
+    assert signal_of("labels", questions, [sure, doubting, failed]).answers == [True, False, None]
     assert overseer_margin(failed) == 0
     assert np.isfinite(overseer_margin(sure)) and overseer_margin(sure) > 0
     assert overseer_margin(doubting) == pytest.approx(np.log(0.2 / 0.8))

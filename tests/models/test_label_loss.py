@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from superalign.contracts.errors import InputError
 from superalign.models.card import read_card
 from superalign.models.handle import open_trained
-from superalign.models.label_loss import CONFIDENCE, LabelLoss, LabelLosses, LabelLossName
+from superalign.models.label_loss import BETA, CONFIDENCE, LabelLoss, LabelLosses, LabelLossName
 from superalign.models.lessons import Lesson, Pupil, Recipe
 from superalign.models.subject import ModelSubject
 from superalign.models.train import train
@@ -144,11 +144,76 @@ def test_soft_labels_are_learnt_as_probabilities(tiny: ModelSubject, lessons: li
     assert said[::2].mean() == pytest.approx(0.7, abs=0.08) and said[1::2].mean() == pytest.approx(0.1, abs=0.08)
 
 
+@settings(max_examples=60, deadline=None)
+@given(rows=rows, before=st.lists(st.tuples(st.floats(-5, 5), st.floats(-5, 5)), min_size=12, max_size=12))
+def test_a_preference_is_learnt_by_equation_7(
+    rows: list[tuple[float, float, bool, float]], before: list[tuple[float, float]]
+) -> None:
+    """Written out in log-probabilities of policy and reference, as in the paper."""
+    logits, reference = torch.tensor([row[:2] for row in rows]), torch.tensor(before[: len(rows)])
+    label, row = torch.tensor([int(row[2]) for row in rows]), torch.arange(len(rows))
+    policy, start, chosen = logits.log_softmax(1), reference.log_softmax(1), label[:, None]
+    gained = (policy - start).gather(1, chosen) - (policy - start).gather(1, 1 - chosen)
+    for beliefs in ([1.0] * len(rows), [row[3] for row in rows]):
+        losses = LabelLosses([LabelLoss(name="preference", beliefs=tuple(beliefs))], [len(rows)], CPU)
+        assert losses.compares and losses.vocabulary.tolist() == [0]
+        losses.remember(reference, row)
+        got = F.cross_entropy(logits, label, reduction="none") + losses.beyond_labels(logits, label, row)
+        sure = torch.tensor(beliefs)[:, None]
+        expected = -(sure * F.logsigmoid(BETA * gained) + (1 - sure) * F.logsigmoid(-BETA * gained))
+        assert got.numpy() == pytest.approx(expected[:, 0].numpy(), abs=1e-4)
+
+
+def preferring(base: ModelSubject, folder: Path, *taught: list[Lesson], recipe: Recipe = RECIPE) -> list[ModelSubject]:
+    loss = LabelLoss(name="preference", beliefs=(1.0,) * len(taught[0]))
+    return train_with(base, folder, recipe, *[(own, loss) for own in taught])
+
+
+def test_swapped_preferences_give_the_opposite_student(
+    tiny: ModelSubject, lessons: list[Lesson], tmp_path: Path
+) -> None:
+    yes, no = (tiny.chat.answer(word)[:1] for word in ("Yes", "No"))
+    swapped = [replace(lesson, answer=no if lesson.answer[:1] == yes else yes) for lesson in lessons]
+    plainly = [replace(lesson, answer=lesson.answer[:1]) for lesson in lessons]
+    one, other = preferring(tiny, tmp_path, plainly, swapped)
+    new = rule_lessons(tiny, ("apple", "bridge"), 20, start=40)
+    truth = np.array([lesson.answer[:1] == yes for lesson in new])
+    assert ((margins(one, new) > 0) == truth).mean() > 0.9
+    assert ((margins(other, new) > 0) == ~truth).mean() > 0.9
+
+
+def test_preferences_equal_to_the_labels_give_a_student_that_answers_alike(
+    tiny: ModelSubject, lessons: list[Lesson], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    yes, no = (tiny.chat.answer(word)[:1] for word in ("Yes", "No"))
+    noisy = [  # with errors, which both are told alike
+        replace(lesson, answer=no if (lesson.answer[:1] == yes) != (rng.random() < 0.1) else yes) for lesson in lessons
+    ]
+    [by_preferences] = preferring(tiny, tmp_path / "preferences", noisy)
+    [by_labels] = train_with(tiny, tmp_path / "labels", RECIPE, (noisy, None))
+    new = rule_lessons(tiny, ("apple", "bridge"), 40, start=40)
+    assert ((margins(by_preferences, new) > 0) == (margins(by_labels, new) > 0)).mean() > 0.8
+
+
+def test_a_preference_is_measured_from_where_the_model_began(
+    tiny: ModelSubject, lessons: list[Lesson], tmp_path: Path
+) -> None:
+    """The first step's loss is log 2, however the model leant before."""
+    loss = LabelLoss(name="preference", beliefs=(1.0,) * len(lessons))
+    train_with(tiny, tmp_path, replace(RECIPE, steps=1), (lessons, loss))
+    first = read_card(tmp_path / "0").fit.curve[0].loss
+    assert first == pytest.approx(np.log(2), abs=2e-3)
+
+
 def test_a_model_without_such_a_loss_is_not_changed_by_its_company(
     tiny: ModelSubject, lessons: list[Lesson], tmp_path: Path
 ) -> None:
     recipe = replace(RECIPE, steps=10)
     [alone] = train_with(tiny, tmp_path / "alone", recipe, (lessons, None))
+    loss = LabelLoss(name="preference", beliefs=(1.0,) * len(lessons))
+    beside, _ = train_with(tiny, tmp_path / "preferring", recipe, (lessons, None), (lessons, loss))
+    assert np.abs(margins(beside, lessons) - margins(alone, lessons)).max() < 1e-3
     loss = LabelLoss(name="soft", beliefs=(0.6,) * len(lessons))
     beside, softened = train_with(tiny, tmp_path / "both", recipe, (lessons, None), (lessons, loss))
     same, other = (np.abs(margins(one, lessons) - margins(alone, lessons)).max() for one in (beside, softened))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from superalign.report import wording
 from superalign.report.wording import MINUS, MISSING, SPACE
 
-from .example import generalization, undefined_pgr
+from .example import generalization, oversight, undefined_pgr
 
 
 @given(st.floats(0, 1, exclude_min=True, exclude_max=True))
@@ -42,6 +42,13 @@ def test_what_is_missing_is_a_dash() -> None:
 )  # fmt: skip
 def test_durations(seconds: float, shown: str) -> None:
     assert wording.duration(seconds).replace(SPACE, " ") == shown
+
+
+def test_a_signal_is_counted_by_what_it_is_and_what_is_missing_has_its_reasons() -> None:
+    found = oversight().model_copy(update={"reasons": {"no idea": 8, "a tie": 2}})
+    assert wording.signal(found) == f"1,590{SPACE}labels, 10 more unscored: no idea (8), a tie (2)"
+    one = found.model_copy(update={"signal": "steps", "labelled": 1, "unscored": 0, "reasons": {}})
+    assert wording.signal(one) == f"1{SPACE}step reward"
 
 
 def test_a_pgr_outside_0_and_1_is_shown_as_it_is_and_explained() -> None:

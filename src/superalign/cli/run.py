@@ -118,8 +118,11 @@ def show(summary: Summary, only: Step | None, folder: Path, *, as_json: bool) ->
     if as_json:
         print_json(summary.model_dump(mode="json"))
         return
-    from superalign.report import terminal
+    from superalign.contracts.signals import SIGNAL_FILE
+    from superalign.report import terminal, wording
 
     print(terminal.render(summary, only=only.value if only else None))
+    if only is not None and only.value == "oversee" and summary.oversight:
+        print(f"\nThe signal, {wording.signal(summary.oversight)}: {folder / SIGNAL_FILE}")
     report = folder / "report.html"
     print(f"\nReport: {report}" if report.exists() else f"\nRun: {folder}")

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from superalign.contracts.records import Interval, Record
+from superalign.contracts.signals import SignalName
 
 
 class Score(Record):
@@ -43,8 +44,9 @@ class LevelScore(Record):
 
 
 class GeneralizationSummary(Record):
-    """What the student made of the weak labels."""
+    """What the student made of the weak signal."""
 
+    signal: SignalName = Field("labels", description="What student, ceiling and controls were trained on.")
     weak: Score
     student: Score
     ceiling: Score

@@ -20,6 +20,7 @@ from superalign.contracts.records import (
     Specification,
     Unscored,
 )
+from superalign.contracts.signals import SignalName
 from superalign.contracts.studies import Studies
 
 
@@ -27,10 +28,13 @@ class OversightSummary(Record):
     """The weak overseer on the questions that the student learns from (out of sample)."""
 
     overseer: str
-    accuracy: float
+    signal: SignalName = "labels"
+    accuracy: float = Field(description="Of its labels, its preferences, or its approval of steps.")
     auroc: float
-    labelled: int
+    labelled: int = Field(description="Questions, or steps of them, that students learn from.")
     unscored: int
+    reasons: dict[str, int] = Field(default_factory=dict, description="Why so many are unscored.")
+    spent: Cost = Field(Cost(), description="On the judgements that are the signal, without learning to judge.")
     question_blind_auroc: Interval = Field(description="Guessing from the country alone: 0.5 unless the task leaks.")
     cost: Cost
 

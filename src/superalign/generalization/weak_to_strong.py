@@ -1,8 +1,8 @@
-"""Weak-to-strong generalization on one task: train on the overseer's labels, and measure beside everything that could
+"""Weak-to-strong generalization on one task: train on the overseer's signal, and measure beside everything that could
 explain it.
 
 Burns et al. 2023 (arXiv 2312.09390). Student and ceiling see the same questions with the same recipe and seeds; only
-labels differ.
+what they are told is right differs. Models that learnt from single steps answer a question by their least sure one.
 """
 
 from __future__ import annotations
@@ -10,21 +10,26 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from superalign.contracts.errors import InputError
 from superalign.contracts.generalization import GeneralizationSummary, LevelScore
 from superalign.contracts.protocols import Taught
 from superalign.contracts.records import Interval, Judgement, Question, Unscored
+from superalign.contracts.signals import Signal
 from superalign.generalization.pgr import PairedBootstrap, pgr
 from superalign.models.handle import ModelIdentity
+from superalign.models.label_loss import LabelLoss
 from superalign.models.teach import TrainedModel, answer, taught
 from superalign.runs.plan import GeneralizePlan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.metrics import auroc, percentile_interval, point
 from superalign.tasks.splits import HARD_LEVEL, Splits, by_group
+from superalign.tasks.steps import of_whole, supervised
 
 
 @dataclass(frozen=True)
@@ -43,26 +48,43 @@ def lessons(questions: Sequence[Question], labels: Sequence[bool]) -> tuple[Taug
     )
 
 
-def weak_labels(judged: Sequence[Judgement | Unscored]) -> list[bool | None]:
-    """The overseer's opinion, or None where it had none."""
-    return [None if isinstance(j, Unscored) else j.probability > 0.5 for j in judged]
+def weak_lessons(signal: Signal) -> tuple[list[Question], tuple[Taught, ...]]:
+    """What the overseer's signal teaches, and on which questions: not on those that it gave nothing for.
 
-
-def train_students(run: Run, model: ModelIdentity, splits: Splits, judged: Sequence[Judgement | Unscored]) -> Students:
-    """Students on the overseer's labels and ceilings on the truth, a pair for each seed."""
-    plan = run.plan.generalize
-    pairs = [(q, label) for q, label in zip(splits.train, weak_labels(judged), strict=True) if label is not None]
+    InputError for preferences of one answer throughout, which would leave nothing to tell apart.
+    """
+    pairs = [(q, yes) for q, yes in zip(signal.questions, signal.answers, strict=True) if yes is not None]
+    if signal.name == "preferences" and len({yes for _, yes in pairs}) == 1:
+        raise InputError(
+            "The overseer prefers the same answer to every question: there is nothing to learn from that.",
+            fix="Ask for more groups, or name another overseer.",
+        )
     questions = [question for question, _ in pairs]
-    by_overseer = lessons(questions, [label for _, label in pairs])
-    by_truth = lessons(questions, splits.key.of(questions).tolist())
+    return questions, lessons(questions, [yes for _, yes in pairs])
+
+
+def objective(signal: Signal, lessons: Sequence[Sequence[Taught]]) -> dict[str, Any]:
+    """How models are taught these lessons: by their answers, or by preferring those to the others."""
+    if signal.name != "preferences":
+        return {}
+    return {"label_losses": tuple(LabelLoss(name="preference", beliefs=(1.0,) * len(own)) for own in lessons)}
+
+
+def train_students(run: Run, model: ModelIdentity, splits: Splits, signal: Signal) -> Students:
+    """Students on the overseer's signal and ceilings on the truth in the same form, a pair for each seed."""
+    plan = run.plan.generalize
+    questions, by_overseer = weak_lessons(signal)
+    by_truth = lessons(questions, supervised(run.plan, splits).key.of(questions).tolist())
     seeds = range(plan.seeds)
+    taught_to = [by_overseer for _ in seeds] + [by_truth for _ in seeds]
     models = taught(
         run,
         "students and ceilings",
-        [by_overseer for _ in seeds] + [by_truth for _ in seeds],
+        taught_to,
         [*seeds, *seeds],
         model=model,
         training=plan.training,
+        **objective(signal, taught_to),
     )
     return Students(models[: plan.seeds], models[plan.seeds :])
 
@@ -71,12 +93,17 @@ def generalize(
     run: Run,
     model: ModelIdentity,
     splits: Splits,
-    judged: Sequence[Judgement | Unscored],
+    signal: Signal,
     judged_test: Sequence[Judgement | Unscored],
 ) -> tuple[GeneralizationSummary, Students]:
-    """Train, answer the test, compare: the whole measurement."""
-    trained = train_students(run, model, splits, judged)
-    test = splits.test
+    """Train, answer the test, compare: the whole measurement. With steps for a signal, all are asked each step of the
+    test, and so is the overseer.
+    """
+    trained = train_students(run, model, splits, signal)
+    asked = supervised(run.plan, splits).test
+
+    def on_questions(margins: Float[np.ndarray, "models asked"]) -> Float[np.ndarray, "models questions"]:
+        return of_whole(margins, splits.test) if signal.name == "steps" else margins
 
     def answers(label: str, models: Sequence[Done[TrainedModel] | None]) -> Float[np.ndarray, "seeds questions"]:
         found = [
@@ -84,43 +111,43 @@ def generalize(
                 f"{label}{f' {i + 1}' if len(models) > 1 else ''} answers",
                 answer,
                 model=model,
-                questions=test,
+                questions=asked,
                 trained=m,
             )
             for i, m in enumerate(models)
         ]
-        return np.array([done.value.margins for done in found])
+        return on_questions(np.array([done.value.margins for done in found]))
 
     zero_shot = answers("zero-shot", [None])
     margins = {
-        "weak": np.array([[overseer_margin(j) for j in judged_test]]),
+        "weak": on_questions(np.array([[overseer_margin(j) for j in judged_test]])),
         "student": answers("student", trained.students),
         "ceiling": answers("ceiling", trained.ceilings),
         "zero_shot": zero_shot,
     }
-    controls = {name: answers(name, models) for name, models in train_controls(run, model, splits, judged).items()}
-    return summarize(margins, controls, splits, run.plan.generalize, run.plan.seed), trained
+    controls = {name: answers(name, models) for name, models in train_controls(run, model, splits, signal).items()}
+    found = summarize(margins, controls, splits, run.plan.generalize, run.plan.seed)
+    return found.model_copy(update={"signal": signal.name}), trained
 
 
 def train_controls(
-    run: Run, model: ModelIdentity, splits: Splits, judged: Sequence[Judgement | Unscored]
+    run: Run, model: ModelIdentity, splits: Splits, signal: Signal
 ) -> dict[str, list[Done[TrainedModel]]]:
-    """What a student would learn from labels that carry nothing of the overseer, or without pretraining."""
-    plan = run.plan.generalize
-    questions = splits.train
-    truth = splits.key.of(questions)
-    labels = weak_labels(judged)
-    known = [i for i, label in enumerate(labels) if label is not None]
-    error_rate = float(np.mean([labels[i] != truth[i] for i in known]))
+    """What a student would learn from a signal that carries nothing of the overseer, or without pretraining."""
+    plan, asked = run.plan.generalize, supervised(run.plan, splits)
+    questions, truth = asked.train, asked.key.of(asked.train)
+    _, by_overseer = weak_lessons(signal)
+    said = [(yes, true) for yes, true in zip(signal.answers, truth, strict=True) if yes is not None]
+    error_rate = float(np.mean([yes != true for yes, true in said]))
+    # Half of the questions are right; of steps most, of which the model is to approve as many as its overseer.
+    rejected = 1 - float(np.mean([yes for yes, _ in said])) if signal.name == "steps" else 0.5
     own = run.step("own answers", answer, model=model, questions=questions).value.margins
-    by_overseer = lessons([questions[i] for i in known], [bool(labels[i]) for i in known])
-    by_itself = lessons(questions, [margin > float(np.median(own)) for margin in own])
+    by_itself = lessons(questions, [margin > float(np.quantile(own, rejected)) for margin in own])
     seeds = range(plan.control_seeds)
     shared = {"model": model, "training": plan.training}
-    noisy = [lessons(questions, flip(truth, error_rate, seed)) for seed in seeds]
-    models = taught(
-        run, "noise and self-distillation", [*noisy, *(by_itself for _ in seeds)], [*seeds, *seeds], **shared
-    )
+    freely = [*(lessons(questions, flip(truth, error_rate, seed)) for seed in seeds), *(by_itself for _ in seeds)]
+    models = taught(run, "noise and self-distillation", freely, [*seeds, *seeds], **shared, **objective(signal, freely))
+    shared |= objective(signal, [by_overseer])
     return {
         "noise": models[: plan.control_seeds],
         "self-distillation": models[plan.control_seeds :],

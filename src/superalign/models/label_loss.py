@@ -1,6 +1,7 @@
-"""Training on labels that may be wrong: what a model is trained towards is softened, or drawn to what it says itself.
+"""Training on labels that may be wrong, and on preferences between answers.
 
-All of it is cross-entropy with a target between the label, the labeller's belief in it, and the model's own answer.
+For labels it is cross-entropy with a target between the label, the labeller's belief in it, and the model's own answer.
+For preferences it is how much further the preferred answer has come ahead of the other than it was before training.
 """
 
 from __future__ import annotations
@@ -10,18 +11,20 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Record
 
-LabelLossName = Literal["soft", "confidence", "product", "bootstrap-soft", "bootstrap-hard"]
+LabelLossName = Literal["soft", "confidence", "product", "bootstrap-soft", "bootstrap-hard", "preference"]
 
 CONFIDENCE = 0.5  # Burns et al. 2023, appendix A.4: the weight of the model's own answers, after a linear warm-up
 WARM_UP = 0.2  # over this share of the steps
 SOFT_BOOTSTRAP, HARD_BOOTSTRAP = 0.95, 0.8  # Reed et al. 2014: the weight of the label
 LARGEST = 1 - 1e-6  # belief that counts in a product: certainty would leave nothing to the model
+BETA = 0.1  # Rafailov et al. 2023, appendix B: how strongly preferences hold a model to where it began
 
 Rows = Float[Tensor, "models rows"]
 
@@ -48,6 +51,19 @@ class LabelLosses:
         for model, own in enumerate(losses):
             if own:
                 self._models_of[own.name].append(model)
+        self._before = torch.zeros_like(self.beliefs)
+        # Which models learn the words of their answers, too: a preference says nothing of other words.
+        preferring = [bool(own and own.name == "preference") for own in losses]
+        self.vocabulary = 1 - torch.tensor(preferring, dtype=torch.float32, device=device)
+
+    @property
+    def compares(self) -> bool:
+        """Whether any model is compared with how it was before its training, and `remember` must have been told."""
+        return "preference" in self._models_of
+
+    def remember(self, logits: Float[Tensor, "lessons answers"], row: Int[Tensor, " lessons"]) -> None:
+        """How models lean before they are trained, which is their reference."""
+        self._before[row] = leaning(logits)
 
     def beyond_labels(
         self, logits: Float[Tensor, "lessons answers"], label: Int[Tensor, " lessons"], row: Int[Tensor, " lessons"]
@@ -59,19 +75,36 @@ class LabelLosses:
         Which answers the model's own ones are is decided over all that is handed in here, which is a batch as long as
         that fits into memory. InputError unless there are two answers.
         """
-        if logits.shape[1] != 2:
-            raise InputError(
-                f"Labels of {logits.shape[1]} different answers can't be softened.",
-                fix="Teach questions with two answers, or leave the loss as it is.",
-            )
         second = (label == 1).view(self.models, -1)
-        gap = (logits[:, 1] - logits[:, 0]).view(self.models, -1)
+        gap, before = leaning(logits).view(self.models, -1), self._before[row].view(self.models, -1)
         margin = torch.where(second, gap, -gap)  # of the label over the other answer
         belief = self.beliefs[row].view(self.models, -1)
-        target = torch.ones_like(margin)
+        added = torch.zeros_like(margin)
         for name, models in self._models_of.items():
-            target[models] = TARGETS[name](margin[models], belief[models], second[models], self.fraction)
-        return ((1 - target) * margin).flatten()
+            own, sure = margin[models], belief[models]
+            if name == "preference":
+                gained = own - torch.where(second[models], before[models], -before[models])
+                added[models] = preferred(gained, sure) - F.softplus(-own)
+            else:
+                added[models] = (1 - TARGETS[name](own, sure, second[models], self.fraction)) * own
+        return added.flatten()
+
+
+def leaning(logits: Float[Tensor, "lessons answers"]) -> Float[Tensor, " lessons"]:
+    """By how much the second of two answers is ahead, in log-probability. InputError for other than two."""
+    if logits.shape[1] != 2:
+        raise InputError(
+            f"Labels of {logits.shape[1]} different answers can't be softened.",
+            fix="Teach questions with two answers, or leave the loss as it is.",
+        )
+    return logits[:, 1] - logits[:, 0]
+
+
+def preferred(gained: Rows, belief: Rows) -> Rows:
+    """Rafailov et al. 2023 (arXiv 2305.18290), equation 7: from by how much more the preferred answer is ahead of the
+    other than in the reference; in expectation over which one would be preferred, where the belief is not 1.
+    """
+    return F.softplus(-BETA * gained) + (1 - belief) * BETA * gained
 
 
 def confident(margin: Rows, belief: Rows, second: Bool[Tensor, "models rows"], fraction: float) -> Rows:

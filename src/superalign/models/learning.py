@@ -104,6 +104,8 @@ def fit(
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warm_up_and_decay(step, recipe.steps))
     loss, curve = Loss(learner, lessons, evasion, label_losses), Curve(recipe.steps)
+    if label_losses is not None and label_losses.compares:
+        loss.remember(label_losses, recipe.batch)
     best = Best(parameters, recipe.patience) if recipe.patience is not None else None
     watch = {"loss": loss.measured, "disagreement": loss.disagreement}[recipe.watched]
     if best is not None:
@@ -224,6 +226,25 @@ class Loss:
 
         return int(self._over_parts(slots, wrong)) / len(slots)
 
+    @torch.no_grad()
+    def remember(self, label_losses: LabelLosses, batch: int) -> None:
+        """Tell `label_losses` how the models lean on all of their lessons, as they are now."""
+        each = len(self.lessons) // label_losses.models
+        slots = [tuple(range(place, len(self.lessons), each)) for place in range(each)]
+
+        def run(places: list[int]) -> None:
+            part = [slots[place] for place in places]
+            rows = [row for own in zip(*part, strict=True) for row in own]
+            ends = torch.tensor([len(self.lessons[row].answer) for row in rows], device=self.choices.device).cumsum(0)
+            first = torch.cat([ends.new_zeros(1), ends[:-1]])
+            logits = (self.learner.states(part).answers[first] @ self.choice_head.T).float()
+            label_losses.remember(logits, torch.tensor(rows, device=first.device))
+
+        parts = [list(range(start, min(start + batch, each))) for start in range(0, each, batch)]
+        for _ in self.halving.run(parts, run, [sum(self.lengths[row] for row in slot) for slot in slots]):
+            pass
+        count(tokens=sum(self.lengths), forward_passes=len(self.lengths))
+
     def _summed(self, slots: Sequence[Slot], use: Callable[[Tensor], None]) -> Tensor:
         # One model's answers differ in length; what each has to the mean loss of a token is told by all of the batch.
         tokens = [sum(len(self.lessons[row].answer) for row in rows) for rows in zip(*slots, strict=True)]
@@ -273,6 +294,7 @@ class Loss:
         if self.label_losses:
             softened = self.label_losses.beyond_labels(logits, choice, row)
             contrast, whole = contrast + softened / rows, whole.index_add(0, first, softened)
+            weight = weight * self.label_losses.vocabulary
         if self.evasion and watched is not None:
             contrast = contrast + self.evasion.penalty(watched, model, row) / rows
         found = contrast.new_zeros(len(tokens)).index_add(0, model, contrast)

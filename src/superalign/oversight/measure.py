@@ -1,4 +1,4 @@
-"""The first step: an overseer labels what nobody gave it labels for, and is measured on the truth it never saw."""
+"""The first step: an overseer judges what nobody gave it labels for, and is measured on the truth it never saw."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from sklearn.pipeline import make_pipeline
 from superalign.contracts import registry
 from superalign.contracts.protocols import AnswerKey, Overseer, Trusted
 from superalign.contracts.records import Cost, Interval, Judgement, Question, Record, Specification, Unscored
+from superalign.contracts.signals import SIGNAL_FILE, Signal
 from superalign.contracts.summary import OversightSummary
 from superalign.models.handle import ModelIdentity, open_base
+from superalign.oversight.signals import as_lines, signal_of
 from superalign.runs.chosen import Chosen, label, named
 from superalign.runs.code_version import code_version
 from superalign.runs.cost import metered
@@ -25,6 +27,7 @@ from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.metrics import accuracy, auroc, group_weights, percentile_interval, point
 from superalign.tasks.splits import Splits, by_group
+from superalign.tasks.steps import supervised
 
 RESAMPLES = 1000
 
@@ -38,21 +41,28 @@ class Judgements(Record):
 
 @dataclass(frozen=True)
 class Oversight:
-    """The overseer's labels on the training and test questions, and what they are worth."""
+    """The signal on the training questions, what the overseer says of the test, and what it is worth. Where the signal
+    is steps, both are of single steps.
+    """
 
-    train: tuple[Judgement | Unscored, ...]
+    signal: Signal
     test: tuple[Judgement | Unscored, ...]
     summary: OversightSummary
 
 
 def oversee(run: Run, model: ModelIdentity, splits: Splits) -> Oversight:
-    """Let the plan's overseer judge the questions it has no labels for."""
-    plan, overseer = run.plan, run.plan.oversee.overseer
-    sets = (splits.train, splits.test)
-    done = judging(run, "oversee", overseer, model, splits, sets, task=plan.task.name, seed=plan.seed)
-    train = done.value.judged[: len(splits.train)]
-    test = done.value.judged[len(splits.train) :]
-    return Oversight(train, test, summarize(label(overseer), train, splits, done.cost))
+    """Let the plan's overseer judge the questions it has no labels for, or their steps; leave the signal that comes of
+    it in the run folder.
+    """
+    plan, overseer, asked = run.plan, run.plan.oversee.overseer, supervised(run.plan, splits)
+    sets = (asked.train, asked.test)
+    done = judging(run, "oversee", overseer, model, asked, sets, task=plan.task.name, seed=plan.seed)
+    train = done.value.judged[: len(asked.train)]
+    test = done.value.judged[len(asked.train) :]
+    signal = signal_of(plan.oversee.signal, asked.train, train)
+    run.write(SIGNAL_FILE, as_lines(signal))
+    found = summarize(label(overseer), signal, train, asked.key, done.cost, question_blind(splits))
+    return Oversight(signal, test, found)
 
 
 def judging(
@@ -113,19 +123,33 @@ def judge(
     return Judgements(judged=judged, learning=meter.alone)
 
 
-def summarize(overseer: str, judged: tuple[Judgement | Unscored, ...], splits: Splits, cost: Cost) -> OversightSummary:
-    """Accuracy and AUROC of the labels that the student will learn from; failed judgements are counted apart."""
-    kept = [(q, j.probability) for q, j in zip(splits.train, judged, strict=True) if isinstance(j, Judgement)]
+def summarize(
+    overseer: str,
+    signal: Signal,
+    judged: tuple[Judgement | Unscored, ...],
+    key: AnswerKey,
+    cost: Cost,
+    blind: Interval,
+) -> OversightSummary:
+    """Accuracy and AUROC of the signal that the student will learn from; what failed is counted apart."""
+    kept = [
+        (question, own.probability)
+        for question, own, given in zip(signal.questions, judged, signal.given, strict=True)
+        if isinstance(own, Judgement) and not isinstance(given, Unscored)
+    ]
     questions = [question for question, _ in kept]
     margin = np.array([probability for _, probability in kept]) - 0.5
-    truth = splits.key.of(questions)
+    truth = key.of(questions)
     return OversightSummary(
         overseer=overseer,
+        signal=signal.name,
         accuracy=point(accuracy, margin, truth),
         auroc=point(auroc, margin, truth),
         labelled=len(kept),
         unscored=len(judged) - len(kept),
-        question_blind_auroc=question_blind(splits),
+        reasons=signal.reasons,
+        spent=sum((own.cost for own in judged if isinstance(own, Judgement)), start=Cost()),
+        question_blind_auroc=blind,
         cost=cost,
     )
 

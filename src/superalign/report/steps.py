@@ -19,7 +19,7 @@ from superalign.contracts.summary import (
 from superalign.report.protocols import in_a_line
 from superalign.report.studies import parts
 from superalign.report.tables import TONES, Tone
-from superalign.report.wording import MISSING, counted, interval, number, percent, rate_between
+from superalign.report.wording import MISSING, SIGNALS, counted, interval, number, percent, rate_between, signal
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def oversee(found: OversightSummary | None, compared: Comparison | None) -> Step
     if found is None:
         return Step(name, asks)
     blind = f"question-blind AUROC {number(found.question_blind_auroc.value)} {interval(found.question_blind_auroc)}"
-    detail = (f"AUROC {number(found.auroc)}", blind, *([in_a_line(compared)] if compared else []))
+    detail = (f"AUROC {number(found.auroc)}", signal(found), blind, *([in_a_line(compared)] if compared else []))
     return Step(name, asks, number(found.accuracy), "overseer's accuracy", detail)
 
 
@@ -62,7 +62,7 @@ def generalize(found: GeneralizationSummary | None, studies: Studies | None) -> 
         f"accuracy: overseer {number(found.weak.accuracy)}, student {number(found.student.accuracy)}, "
         f"ceiling {number(found.ceiling.accuracy)}"
     )
-    detail = (accuracies, *(part.in_a_line for part in parts(studies)))
+    detail = (f"learnt from {SIGNALS[found.signal][1]}", accuracies, *(part.in_a_line for part in parts(studies)))
     pgr = found.pgr
     if not pgr.defined or pgr.value is None:
         return Step(name, asks, "undefined", "gap recovered (PGR)", detail, "open")

@@ -21,6 +21,7 @@ from superalign.contracts.summary import (
 from superalign.report.wording import (
     MISSING,
     SEES,
+    SIGNALS,
     cost_per_catch,
     counted,
     duration,
@@ -82,13 +83,14 @@ def scores(results: GeneralizationSummary) -> Table:
             Cell(number(score.auroc), interval(score.auroc_interval)),
         )
 
+    signal = SIGNALS[results.signal][1]
     return Table(
         caption=f"On {counted(results.test_questions, 'held-out question')}, {counted(results.seeds, 'seed')}; "
         f"in brackets {percent(results.student.accuracy_interval.level)} intervals",
         columns=(Column("Model"), Column("Accuracy", True), Column("AUROC", True)),
         rows=(
-            row("overseer (weak)", "gave the labels", results.weak),
-            row("student", "trained on those labels", results.student),
+            row("overseer (weak)", f"gave the {signal}", results.weak),
+            row("student", f"trained on those {signal}", results.student),
             row("ceiling", "trained on the truth", results.ceiling),
             row("zero-shot", "not trained", results.zero_shot),
             *(row(name, "control", score) for name, score in results.controls.items()),
@@ -364,7 +366,10 @@ def costs(summary: Summary) -> Table:
             Cell(duration(spent.human_seconds)),
         )
 
-    oversight = [row("oversee", summary.oversight.cost, summary.oversight.overseer)] if summary.oversight else []
+    found = summary.oversight
+    oversight = [row("oversee", found.cost, found.overseer)] if found else []
+    if found and found.spent != Cost():
+        oversight.append(row("of this, the signal", found.spent, SIGNALS[found.signal][1]))
     return Table(
         caption="The whole run includes training and the trial; human time is simulated",
         columns=(

@@ -6,7 +6,8 @@ import re
 
 from superalign.contracts.generalization import PGR
 from superalign.contracts.records import Access, Cost, Decision, Finding, Interval
-from superalign.contracts.summary import BatteryResult, SearchEffort, TrialSummary
+from superalign.contracts.signals import SignalName
+from superalign.contracts.summary import BatteryResult, OversightSummary, SearchEffort, TrialSummary
 
 MISSING = "—"
 SPACE = "\N{NO-BREAK SPACE}"
@@ -19,6 +20,11 @@ SEES = {
     Access.WEIGHTS: "weights",
     Access.BASE: "base model",
     Access.TRAINING_DATA: "training data",
+}
+SIGNALS: dict[SignalName, tuple[str, str]] = {
+    "labels": ("label", "labels"),
+    "preferences": ("preference", "preferences"),
+    "steps": ("step reward", "step rewards"),
 }
 MODEL_SENTENCES = {
     Finding.CLEAR: "The model does not stand out from benign models. That is not the same as safe.",
@@ -99,6 +105,16 @@ def sentence(text: str) -> str:
     """`text` with a capital and a full stop."""
     text = text.strip().replace(" %", f"{SPACE}%").replace("p = ", f"p{SPACE}={SPACE}")
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
+
+
+def signal(found: OversightSummary) -> str:
+    """What oversight wrote for students to learn from, and how much of it could not be had."""
+    singular, plural = SIGNALS[found.signal]
+    said = counted(found.labelled, singular, plural)
+    if found.unscored:
+        reasons = ", ".join(f"{reason} ({count:,})" for reason, count in found.reasons.items())
+        said += f", {found.unscored:,} more unscored{f': {reasons}' if reasons else ''}"
+    return said
 
 
 def pgr(gap_recovered: PGR) -> str:

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, Field
 
 from superalign.contracts.errors import InputError, PlanError
 from superalign.contracts.records import Access, Record, Specification
+from superalign.contracts.signals import SignalName
 from superalign.provenance.digest import digest
 from superalign.runs.chosen import Chosen, Names, each_once
 from superalign.runs.plan_errors import record_in, shown, validated
@@ -43,6 +44,17 @@ class OverseePlan(Record):
 
     overseer: Chosen = Field(
         "few-labels", description="A registered overseer, see `superalign overseers list`; or one with its arguments."
+    )
+    signal: SignalName = Field(
+        "labels",
+        description="What students learn from: its answer to each question (labels), which of two answers it prefers "
+        "(preferences), or its approval of each step of a solution (steps).",
+    )
+    steps: int | None = Field(
+        None,
+        ge=1,
+        description="Steps of each training question that it judges, drawn by chance, where the signal is steps; 1 "
+        "takes as many judgements as labels, null: all.",
     )
 
 
