@@ -1,1 +1,4 @@
 """Well-scoped problems with sealed evaluation, registered by name."""
+
+from superalign.researcher.problems import effort as effort
+from superalign.researcher.problems import recall as recall
