@@ -179,7 +179,7 @@ def halves(stock: Stock) -> tuple[Cases, Cases]:
         "what the honest model knows", answer, model=stock.model, questions=facts, trained=stock.honest[0]
     )
     truth = truth_of(stock.splits.key, facts)
-    right = (np.array(done.value.margins) > 0) == truth
+    right = knows(np.array(done.value.margins), truth)
     groups = list(dict.fromkeys(question.group for question in facts))
     first = set(groups[: len(groups) // 2])
     parts = [
@@ -192,6 +192,11 @@ def halves(stock: Stock) -> tuple[Cases, Cases]:
             )
     asked, held = (Cases(tuple(facts[i] for i in own), truth[own]) for own in parts)
     return asked, held
+
+
+def knows(margins: Float[np.ndarray, "facts"], truth: Bool[np.ndarray, "facts"]) -> Bool[np.ndarray, "facts"]:
+    """Which facts are answered right."""
+    return np.asarray((margins > 0) == truth)
 
 
 def asked_in_all(

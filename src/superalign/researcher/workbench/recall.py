@@ -42,7 +42,7 @@ def of_context(given: Given, view: View) -> View:
 def principal(given: Given, view: View, *, components: int, removed: bool) -> View:
     reference = view.plain[-1]
     if not np.any(reference):  # of a change the base has none
-        reference = view.plain[_benign(given)].reshape(-1, view.plain.shape[-1])
+        reference = view.plain[:-1][_benign(given)].reshape(-1, view.plain.shape[-1])
     kept = np.linalg.svd(reference - reference.mean(0), full_matrices=False)[2][:components].T
     if not removed:
         return View(view.plain @ kept, view.there @ kept)
