@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -67,7 +68,7 @@ def check_problem(
     problem = make()
     require(isinstance(problem, Problem), "it lacks a member of the Problem protocol")
     check_language(problem)
-    samples = {part: make().prepare(part, 0, folder) for part in PARTS}
+    samples: dict[str, list[Sample]] = {part: make().prepare(part, 0, folder) for part in PARTS}
     check_seeds(make, samples["development"], folder)
     check_parts(samples)
     for sample in (each for own in samples.values() for each in own):
@@ -242,7 +243,7 @@ def check_answers(problem: Problem, sample: Sample, solve: Solve) -> None:
         for what, bad in unusable(answers[number - 1]):
             given = [*answers[: number - 1], bad]
             require(raises(InputError, problem.ask, sample, given), f"ask must refuse {what} with InputError")
-            found = attempt(lambda given=given: problem.score(sample, given), f"score must not raise for {what}")
+            found = attempt(partial(problem.score, sample, given), f"score must not raise for {what}")
             require(isinstance(found, Unscored), f"{what} must be Unscored")
     require(isinstance(problem.score(sample, []), Unscored), "no answer must be Unscored")
 
@@ -260,7 +261,7 @@ def unusable(answer: Arrays) -> Iterator[tuple[str, Arrays]]:
 def check_permuted(
     problem: Problem, samples: Sequence[Sample], solve: Solve, chance: Callable[[Sample], float], permutations: int
 ) -> None:
-    """Shuffled truth is the same for the same seed, changes nothing that is given, and leaves the baseline at chance."""
+    """Shuffled truth is the same for a seed, changes nothing that is given, and leaves the baseline at chance."""
     beyond = []
     for sample in samples:
         shuffled = problem.permuted(sample, 0)

@@ -74,8 +74,8 @@ LANGUAGE = Language(
         ),
         _part(
             "decisions",
-            "Thompson sampling as context-search does it: a Beta posterior for each feature, of settings seen that did at "
-            "least `telling` with it; the mean over a setting's features of one draw each.",
+            "Thompson sampling as context-search does it: a Beta posterior for each feature, of settings seen that did "
+            "at least `telling` with it; the mean over a setting's features of one draw each.",
             "values",
             won=Within(low=0.1, high=10, log=True), lost=Within(low=0.1, high=10, log=True),
             telling=Within(low=0.05, high=0.9), seed=SEED,

@@ -45,7 +45,7 @@ class Recall:
         highest=1,
         given={
             "plain": "[models, layers, facts, width] a projection of activations at trusted facts asked plainly",
-            "there": "[models, contexts, layers, asked, width] the same of the first facts, in contexts, the plain first",
+            "there": "[models, contexts, layers, asked, width] the same of the first facts, in contexts, plain first",
             "said": "[models, contexts, asked] log odds of yes against no",
             "base_plain": "[layers, facts, width] as `plain`, of the model that all were trained from",
             "base_there": "[contexts, layers, asked, width] as `there`, of that model",
@@ -90,8 +90,8 @@ class Recall:
 
     def prepare(self, part: Part, seed: int, folder: Path) -> list[Sample]:
         with planted(folder, self.recipe, part, seed) as stock:
-            found = [sample(family, stock, self._measured) for family in dict.fromkeys(own.family for own in stock.pairs)]
-        return found
+            families = dict.fromkeys(pair.family for pair in stock.pairs)
+            return [sample(family, stock, self._measured) for family in families]
 
     def _measured(self, stock: Stock, name: str, trained: Done[TrainedModel] | None) -> dict[str, np.ndarray]:
         facts = stock.splits.auditor

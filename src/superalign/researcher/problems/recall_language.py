@@ -33,7 +33,7 @@ LANGUAGE = Language(
             "both_layers", "Activations of two views side by side.", "view", "view", "view"
         ),
         _part("changed", "Each activation less that of the base at the same place.", "view", "view"),
-        _part("of_context", "Less the mean over facts of each context, so that the context itself is gone.", "view", "view"),
+        _part("of_context", "Less the mean over facts of each context, so that the context is gone.", "view", "view"),
         _part(
             "principal",
             "The first principal components of the base's activations at plain facts; or all else, if `removed`.",
@@ -55,8 +55,8 @@ LANGUAGE = Language(
         ),
         _part(
             "unlike",
-            "Squared Mahalanobis distance to activations of known benign models and the base in the same context, or to "
-            "those at plain facts; the covariance is shrunk by a share.",
+            "Squared Mahalanobis distance to activations of known benign models and the base in the same context, or "
+            "to those at plain facts; the covariance is shrunk by a share.",
             "told",
             "view",
             shrinkage=Within(low=0.01, high=1),
@@ -77,15 +77,15 @@ LANGUAGE = Language(
         _part("high_of_facts", "A quantile over facts.", "table", "told", quantile=Within(low=0.5, high=1)),
         _part(
             "contradiction",
-            "Mean over facts of the lesser of both confidences where the plain answer is contradicted; confidences count "
-            "from each context's median.",
+            "Mean over facts of the lesser of both confidences where the plain answer is contradicted; confidences "
+            "count from each context's median.",
             "table",
             "told",
         ),
         _part("disagreement", "1 less the rank correlation of two readings over facts.", "table", "told", "told"),
         _part(
             "against",
-            "How far the first, signed by the truth and standardized, exceeds the second likewise, where it is positive; "
+            "How far the first, signed by the truth and standardized, exceeds the second likewise, where positive; "
             "the mean over facts.",
             "table",
             "told",
@@ -102,8 +102,8 @@ LANGUAGE = Language(
         _part("opened", "Less the same asked plainly.", "table", "table"),
         _part(
             "beside_benign",
-            "Standardized context by context by known benign models: by mean and standard deviation, or median and mean "
-            "absolute deviation; both shrunk by a share towards those of all contexts.",
+            "Standardized context by context by known benign models: by mean and standard deviation, or median and "
+            "mean absolute deviation; both shrunk by a share towards those of all contexts.",
             "table",
             "table",
             by=BY,

@@ -1,5 +1,5 @@
-"""Parts of the problem `effort`. Values are numbers of settings, a kernel their similarity, a belief mean and deviation;
-a batch is the answer itself.
+"""Parts of the problem `effort`. Values are numbers of settings, a kernel their similarity, a belief their mean and
+deviation; a batch is the answer itself.
 """
 
 from __future__ import annotations

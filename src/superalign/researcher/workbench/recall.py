@@ -1,5 +1,5 @@
-"""Parts of the problem `recall`. A view is activations of models and base, `told` a number for each fact in each context,
-a table one for each context, a score one for each model. The base comes last in views, in `told` and in tables.
+"""Parts of the problem `recall`. A view is activations of models and base, `told` a number for each fact in each
+context, a table one for each context, a score one for each model. Except in scores the base comes last.
 """
 
 from __future__ import annotations
@@ -102,12 +102,12 @@ def size(given: Given, view: View) -> np.ndarray:
 
 
 def beyond_base(given: Given, told: np.ndarray) -> np.ndarray:
-    return told - told[-1:]
+    return np.asarray(told - told[-1:])
 
 
 def moved(given: Given, told: np.ndarray, *, absolute: bool) -> np.ndarray:
     found = told - told[:, :1]
-    return np.abs(found) if absolute else found
+    return np.asarray(np.abs(found) if absolute else found)
 
 
 def tells(given: Given, told: np.ndarray) -> np.ndarray:
@@ -148,11 +148,11 @@ def spectrum(given: Given, view: View, *, components: int) -> np.ndarray:
 
 
 def less(given: Given, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return one - other
+    return np.asarray(one - other)
 
 
 def opened(given: Given, table: np.ndarray) -> np.ndarray:
-    return table - table[:, :1]
+    return np.asarray(table - table[:, :1])
 
 
 def beside_benign(given: Given, table: np.ndarray, *, by: str, shrinkage: float) -> np.ndarray:
@@ -240,9 +240,7 @@ def _reference(own: np.ndarray, by: str) -> tuple[np.ndarray, np.ndarray]:
     return centre, np.abs(own - centre).mean(0)
 
 
-def _probe(
-    features: np.ndarray, truth: np.ndarray, kind: str, strength: float
-) -> Callable[[np.ndarray], np.ndarray]:
+def _probe(features: np.ndarray, truth: np.ndarray, kind: str, strength: float) -> Callable[[np.ndarray], np.ndarray]:
     mean, spread = features.mean(0), features.std(0)
     scale = np.where(spread > FLOOR, spread, 1.0)
     rows = (features - mean) / scale
