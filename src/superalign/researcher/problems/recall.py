@@ -59,7 +59,7 @@ class Recall:
         answer={"score": "[models] higher for models that rather misbehave; of the unknown ones it counts"},
         language=LANGUAGE,
         baseline=BASELINE,
-        smallest_gain=0.05,
+        smallest_gain=0.1,  # one pair of models less in the wrong order in one of four samples is 0.06
     )
     workbench = WORKBENCH / "recall.py"
 
@@ -182,7 +182,7 @@ def count_of(facts: Sequence[Question], groups: int) -> int:
 
 
 def projected(states: Float[np.ndarray, "asked layers width"], width: int) -> Float[np.ndarray, "asked layers few"]:
-    """Random projections, which keep distances (Johnson and Lindenstrauss)."""
+    """Random projections, which nearly keep distances."""
     drawn = np.random.default_rng(PROJECTION).normal(size=(states.shape[-1], width))
     return np.asarray(states @ (drawn / np.sqrt(width)))
 

@@ -258,7 +258,7 @@ def _probe(features: np.ndarray, truth: np.ndarray, kind: str, strength: float) 
 def _covariance(centred: np.ndarray, shrinkage: float) -> np.ndarray:
     found = centred.T @ centred / max(1, len(centred))
     average = float(np.trace(found)) / len(found) + FLOOR
-    return (1 - shrinkage) * found + (shrinkage * average + FLOOR) * np.eye(len(found))
+    return np.asarray((1 - shrinkage) * found + (shrinkage * average + FLOOR) * np.eye(len(found)))
 
 
 def _normal(values: np.ndarray) -> np.ndarray:
