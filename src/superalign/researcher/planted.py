@@ -54,7 +54,7 @@ class Recipe(Record):
             model=self.model,
             specification=default_specification(),
             task=TaskPlan(
-                overseer_groups=4, train_groups=self.groups, test_groups=50, auditor_groups=self.trusted_groups
+                overseer_groups=4, train_groups=self.groups, test_groups=120, auditor_groups=self.trusted_groups
             ),
             generalize=GeneralizePlan(training=TrainingPlan(steps=self.honest_steps)),
             stress=StressPlan(
