@@ -103,24 +103,16 @@ class Stock:
     seed: int
 
 
-@dataclass(frozen=True)
 class OfPart:
     """A task with the groups of one part only."""
 
-    task: Task
-    part: Part
-
-    @property
-    def name(self) -> str:
-        return self.task.name
-
-    @property
-    def level_names(self) -> tuple[str, ...]:
-        return self.task.level_names
+    def __init__(self, task: Task, part: Part) -> None:
+        self.name, self.level_names = task.name, task.level_names
+        self._task, self._part = task, part
 
     def load(self, limit: int | None = None, seed: int = 0) -> tuple[list[Question], AnswerKey]:
-        questions, key = self.task.load(limit, seed)
-        own = [question for question in questions if owner(self.name, question.group) == self.part]
+        questions, key = self._task.load(limit, seed)
+        own = [question for question in questions if owner(self.name, question.group) == self._part]
         return own, key.only(own)
 
 

@@ -192,7 +192,7 @@ def sample(family: str, stock: Stock, measured: Measure) -> Sample:
     of the family itself are never among the known ones, and no other organism is shown.
     """
     shown = shown_for(family, stock)
-    np.random.default_rng([stock.seed, *family.encode()]).shuffle(shown)  # type: ignore[arg-type]
+    np.random.default_rng([stock.seed, *family.encode()]).shuffle(shown)
     found = [measured(stock, each.name, each.trained) for each in shown]
     base = measured(stock, "the base", None)
     facts = stock.splits.auditor
