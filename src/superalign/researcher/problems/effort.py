@@ -63,7 +63,7 @@ class Effort:
         answer={"ask": f"[{BATCH}] the settings to ask in next, none twice: the first is asked first"},
         language=LANGUAGE,
         baseline=BASELINE,
-        smallest_gain=0.05,
+        smallest_gain=0.1,  # the deviation of the baseline over seeds of its draws, measured on two organisms
         stages=STAGES,
     )
     workbench = WORKBENCH / "effort.py"
@@ -72,7 +72,7 @@ class Effort:
         self,
         model: str = EMBEDDED,
         families: Mapping[Part, tuple[str, ...]] | None = None,
-        settings: int = 240,
+        settings: int = 480,
         trusted: int = 80,
         steps: int = 120,
         groups: int = 100,
