@@ -44,6 +44,8 @@ from superalign.tasks.specification import default_specification
 from superalign.testing.invented import comparisons, guarded, watched_task
 from superalign.testing.proposers import check_proposer as check_proposer
 from superalign.testing.proposers import makes_itself
+from superalign.testing.require import attempt, raises, require
+from superalign.testing.research import check_problem as check_problem
 from superalign.testing.tiny import tiny_relative, tiny_subject
 
 WORDS = ("apple", "bridge", "candle", "desert", "engine", "flower", "garden", "hammer", "island", "jacket", "kettle")
@@ -343,24 +345,3 @@ def probabilities(judged: Sequence[Judgement | Unscored]) -> list[float | None]:
 def close(a: np.ndarray, b: np.ndarray) -> bool:
     """Equal up to the rounding of a forward pass in bfloat16, whose batches may be composed differently."""
     return bool(np.abs(a - b).max() <= 0.05 * np.abs(a).max())
-
-
-def require(kept: bool, contract: str) -> None:
-    """AssertionError even under `python -O`."""
-    if not kept:
-        raise AssertionError(contract)
-
-
-def raises(kind: type[Exception], call: Callable[..., object], *arguments: Any) -> bool:
-    try:
-        call(*arguments)
-    except kind:
-        return True
-    return False
-
-
-def attempt(call: Callable[[], Any], contract: str) -> Any:
-    try:
-        return call()
-    except Exception as error:
-        raise AssertionError(f"{contract}; it raised {type(error).__name__}: {error}") from error
