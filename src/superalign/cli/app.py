@@ -13,6 +13,7 @@ from superalign.cli import (
     models,
     oversight,
     parts,
+    prove,
     report,
     robustness,
     run,
@@ -71,5 +72,6 @@ for kind, group in parts.groups().items():
 app.command("serve", rich_help_panel=PARTS, epilog=serve.EXAMPLES)(serve.serve)
 app.command("report", rich_help_panel=AFTERWARDS)(report.report)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=AFTERWARDS)
+app.command("prove", rich_help_panel=AFTERWARDS, epilog=prove.EXAMPLES)(prove.prove)
 app.command("bench", rich_help_panel=AFTERWARDS, epilog=bench.EXAMPLES)(bench.bench)
 app.command("doctor", rich_help_panel=AFTERWARDS)(doctor.doctor)
