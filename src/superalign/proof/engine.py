@@ -20,7 +20,7 @@ from superalign.proof.records import Answer, Attempt, Certificate
 from superalign.proof.solvers import chosen
 from superalign.provenance.digest import canonical_json, file_digest
 
-LIKELY_BYTES = 2**31  # of memory for each process
+MEMORY_BYTES = 2**31  # of memory for each process
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Asked:
 Prover = Callable[[Asked, Limits, Path], Answer]
 
 
-def prove(asked: Asked, *, seconds: float = 60, memory: int = LIKELY_BYTES, keep: Path | None = None) -> Answer:
+def prove(asked: Asked, *, seconds: float = 60, memory: int = MEMORY_BYTES, keep: Path | None = None) -> Answer:
     """The answer, with its certificate and record in the folder `keep` where one is given and something was verified.
 
     InputError where the problem or the given proof can't be read, or nothing here knows its language.
