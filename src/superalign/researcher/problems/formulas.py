@@ -61,8 +61,8 @@ def random_4_sat(size: int, draw: Draw) -> Clauses:
 
 
 def random_mixed(size: int, draw: Draw) -> Clauses:
-    """Clauses of 2, 3 and 5 literals."""
-    return _random(size, round(3.7 * size), (2, 3, 3, 3, 3, 5), draw)
+    """Clauses of 3 and 4 literals, as many of each."""
+    return _random(size, round(5.9 * size), (3, 4), draw)
 
 
 def pigeonhole(size: int, draw: Draw) -> Clauses:
@@ -88,8 +88,9 @@ def mutilated_board(size: int, draw: Draw) -> Clauses:
 
 
 def parity(size: int, draw: Draw) -> Clauses:
-    """As many sums of three variables as there are variables."""
-    rows = [(draw.choice(size, 3, replace=False) + 1).tolist() for _ in range(size)]
+    """As many parities of three variables as there are variables, each of which is in about three."""
+    names = draw.permuted(np.tile(np.arange(1, size + 1), (3, 1)), axis=1)
+    rows = [row for row in names.T.tolist() if len(set(row)) == 3]
     return [clause for row in rows for clause in _sum_is(row, bool(draw.integers(2)))]
 
 
@@ -103,8 +104,8 @@ def tseitin(size: int, draw: Draw) -> Clauses:
 
 def one_in_three(size: int, draw: Draw) -> Clauses:
     """Of each of some threes, exactly one is true."""
-    threes = _random(size, round(0.63 * size), (3,), draw)
-    return [clause for three in threes for clause in _exactly_one(three)]
+    threes = _random(size, round(0.62 * size), (3,), draw)
+    return [clause for three in threes for clause in _exactly_one([abs(literal) for literal in three])]
 
 
 def _order(size: int) -> tuple[Callable[[int, int], int], Clauses]:
@@ -126,15 +127,15 @@ def ordering(size: int, draw: Draw) -> Clauses:
 def betweenness(size: int, draw: Draw) -> Clauses:
     """A linear order in which the second of some threes lies between the others."""
     less, clauses = _order(size)
-    for _ in range(round(1.9 * size)):
+    for _ in range(round(1.4 * size)):
         a, b, c = draw.choice(size, 3, replace=False).tolist()
         clauses += [[less(a, b), less(c, b)], [less(b, a), less(b, c)]]
     return clauses
 
 
 def van_der_waerden(size: int, draw: Draw) -> Clauses:
-    """Two colours for 1 to size, such that no 3 evenly spaced are of the first, no 4 of the second; impossible from 18."""
-    runs = ((length, sign) for length, sign in ((3, -1), (4, 1)))
+    """Two colours for 1 to size, such that no 3 evenly spaced are of the first, no 5 of the second; impossible from 22."""
+    runs = ((length, sign) for length, sign in ((3, -1), (5, 1)))
     return [
         [sign * (start + step * i) for i in range(length)]
         for length, sign in runs
@@ -167,7 +168,7 @@ def clique(size: int, draw: Draw) -> Clauses:
 
 
 def latin_square(size: int, draw: Draw) -> Clauses:
-    """A Latin square of which some two fifths of the cells are given, of which one may be wrong."""
+    """A Latin square of which some two fifths of the cells are given, one of which may be wrong."""
     rows, columns, symbols = (draw.permutation(size) for _ in range(3))
     at = np.arange(1, size**3 + 1).reshape(size, size, size)
     lines = [at[i, j] for i, j in product(range(size), repeat=2)]
@@ -206,27 +207,27 @@ Family = tuple[Callable[[int, Draw], Clauses], Sequence[int]]
 # Of each part: families of their own, and the sizes of what is drawn.
 FAMILIES: dict[str, dict[str, Family]] = {
     "development": {
-        "random-3-sat": (random_3_sat, (30, 40, 50, 60, 70, 80, 90, 100)),
-        "planted-3-sat": (planted_3_sat, (50, 60, 70, 80, 90, 100, 110, 120)),
-        "pigeonhole": (pigeonhole, (3, 4, 4, 5, 5, 6, 6, 7)),
-        "parity": (parity, (12, 16, 20, 24, 28, 32, 36, 40)),
-        "ordering": (ordering, (4, 5, 6, 7, 8, 9, 10, 11)),
-        "colouring-3": (colouring_3, (20, 25, 30, 35, 40, 50, 60, 70)),
+        "random-3-sat": (random_3_sat, (60, 70, 80, 90, 100, 110, 120, 130)),
+        "planted-3-sat": (planted_3_sat, (80, 100, 120, 140, 160, 180, 200, 240)),
+        "pigeonhole": (pigeonhole, (5, 6, 7, 8)),
+        "parity": (parity, (12, 15, 18, 21, 24, 27, 30, 36)),
+        "ordering": (ordering, (7, 8, 9, 10, 11, 12, 13, 14)),
+        "colouring-3": (colouring_3, (60, 80, 100, 120, 140, 160, 180, 200)),
     },
     "sealed": {
-        "random-4-sat": (random_4_sat, (15, 20, 24, 28, 32, 36, 40, 45)),
-        "perfect-matching": (perfect_matching, (5, 6, 7, 7, 8, 9, 9, 11)),
-        "tseitin": (tseitin, (4, 5, 6, 7, 8, 9, 10, 12)),
-        "van-der-waerden": (van_der_waerden, (14, 15, 16, 17, 18, 19, 20, 24)),
-        "colouring-4": (colouring_4, (10, 12, 14, 16, 18, 20, 24, 28)),
-        "latin-square": (latin_square, (4, 5, 5, 6, 6, 7, 8, 9)),
+        "random-4-sat": (random_4_sat, (25, 30, 35, 40, 45, 50, 55, 60)),
+        "perfect-matching": (perfect_matching, (7, 8, 9, 10, 11, 12)),
+        "tseitin": (tseitin, (8, 10, 12, 14, 16, 18, 20, 22)),
+        "van-der-waerden": (van_der_waerden, (17, 18, 19, 20, 21, 22, 24, 28)),
+        "colouring-4": (colouring_4, (18, 22, 26, 30, 34, 40, 50, 60)),
+        "latin-square": (latin_square, (5, 6, 7, 8)),
     },
     "final": {
-        "random-mixed": (random_mixed, (30, 40, 50, 60, 70, 80, 90, 100)),
-        "mutilated-board": (mutilated_board, (4, 4, 5, 5, 6, 6, 7, 8)),
-        "one-in-three": (one_in_three, (20, 30, 40, 50, 60, 70, 80, 90)),
-        "betweenness": (betweenness, (5, 6, 7, 8, 9, 10, 11, 12)),
-        "clique": (clique, (8, 10, 12, 14, 16, 18, 20, 24)),
-        "queens": (queens, (5, 6, 7, 8, 9, 10, 11, 12)),
+        "random-mixed": (random_mixed, (40, 50, 55, 60, 65, 70, 75, 80)),
+        "mutilated-board": (mutilated_board, (5, 5, 6, 6, 7, 7, 8, 8)),
+        "one-in-three": (one_in_three, (40, 60, 80, 100, 120, 140, 160, 180)),
+        "betweenness": (betweenness, (8, 9, 10, 11, 12, 13, 14, 16)),
+        "clique": (clique, (12, 14, 16, 18, 20, 24, 28, 32)),
+        "queens": (queens, (8, 9, 10, 11, 12, 13, 14, 16)),
     },
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Literal
@@ -22,13 +22,14 @@ from superalign.contracts.research import (
     Sample,
     Within,
 )
-from superalign.proof.drat import Refused, Step, check
+from superalign.proof.drat import Kernel, Refused, Step, check
 from superalign.proof.formula import Formula
-from superalign.researcher.problems.formulas import FAMILIES, disguised
+from superalign.researcher.problems.formulas import FAMILIES, Clauses, disguised
 
 WORKBENCH = Path(__file__).parents[1] / "workbench" / "proof.py"
-BUDGET = 30_000  # steps for each formula: looks at a clause
-LONGEST = 20_000  # literals of a refutation that is read
+BUDGET = 100_000  # steps for each formula: looks at a clause
+DRAWS = 3  # of each size
+LONGEST = 50_000  # literals of a refutation that is read
 LENGTH_COUNTS = 0.1  # of a settled formula's worth, lost by a refutation of LONGEST literals
 
 SHARE = Within(low=0.01, high=0.5)
@@ -204,7 +205,7 @@ class ProofProblem:
         """A sample for each family of the part. Nothing is computed beforehand, so `folder` stays empty."""
         number = list(FAMILIES).index(part)
         return [
-            _sample(name, [disguised(make(size, draw), draw) for size in sizes])
+            _sample(name, [_drawn(make, size, draw) for size in sizes * DRAWS])
             for name, (make, sizes) in FAMILIES[part].items()
             for draw in [np.random.default_rng([seed, number, *name.encode()])]
         ]
@@ -231,21 +232,30 @@ class ProofProblem:
         formulas = list(_formulas(sample.truth))
         by = int(np.random.default_rng(seed).integers(1, len(formulas)))
         shifted = formulas[by:] + formulas[:by]
-        return Sample(sample.name, sample.given, _arrays([(f.variables, list(f.clauses)) for f in shifted]))
+        return Sample(sample.name, sample.given, _arrays(shifted))
 
 
-def _sample(name: str, formulas: list[tuple[int, list[list[int]]]]) -> Sample:
+def _sample(name: str, formulas: Sequence[Formula]) -> Sample:
     truth = _arrays(formulas)
     return Sample(name, {**truth, "budget": np.array(BUDGET)}, truth)
 
 
-def _arrays(formulas: Sequence[tuple[int, Sequence[Sequence[int]]]]) -> Arrays:
-    clauses = [clause for _, those in formulas for clause in those]
+def _drawn(make: Callable[[int, np.random.Generator], Clauses], size: int, draw: np.random.Generator) -> Formula:
+    """A formula of the family that unit propagation alone does not refute: anybody's proof would fit it."""
+    while True:
+        variables, clauses = disguised(make(size, draw), draw)
+        formula = Formula(variables, tuple(map(tuple, clauses)))
+        if not Kernel(formula, 0).follows(()):
+            return formula
+
+
+def _arrays(formulas: Sequence[Formula]) -> Arrays:
+    clauses = [clause for formula in formulas for clause in formula.clauses]
     return {
         "literals": np.array(list(chain.from_iterable(clauses)), dtype=np.int64),
         "clause_lengths": np.array([len(clause) for clause in clauses], dtype=np.int64),
-        "clause_counts": np.array([len(those) for _, those in formulas], dtype=np.int64),
-        "variables": np.array([variables for variables, _ in formulas], dtype=np.int64),
+        "clause_counts": np.array([len(formula.clauses) for formula in formulas], dtype=np.int64),
+        "variables": np.array([formula.variables for formula in formulas], dtype=np.int64),
     }
 
 
