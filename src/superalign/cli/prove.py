@@ -24,7 +24,7 @@ MIB = 2**20
 
 
 def prove(
-    problem: Annotated[str, typer.Argument(metavar="FILE", help="What is to be proved, in a language named below.")],
+    problem: Annotated[str, typer.Argument(metavar="FILE", help="What is to be proved, a .cnf or .v file.")],
     seconds: Annotated[float, typer.Option(min=0.1, help="For everything together.")] = 60,
     memory: Annotated[int, typer.Option(min=256, metavar="MIB", help="For each process.")] = 2048,
     proof: Annotated[
@@ -40,10 +40,11 @@ def prove(
 ) -> None:
     """Prove FILE or refute it, and believe only what a kernel has checked.
 
-    A set of clauses is proved to be contradictory, or refuted by a model. Exit code 0 for an answer that was
-    verified, 3 for none.
+    A set of clauses (.cnf) is proved to be contradictory, or refuted by a model; theorems in Rocq (.v) can be proved.
+    Exit code 0 for an answer that was verified, 3 for none.
     """
-    from superalign.proof.engine import Asked, prove
+    from superalign.proof.engine import prove
+    from superalign.proof.question import Asked
 
     asked = Asked(Path(problem), Path(proof) if proof else None, tuple(solver or ()))
     keep = Path(certificate or f"{problem}.certificate")

@@ -5,34 +5,26 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from superalign.contracts.errors import InputError
-from superalign.proof.clauses import Settled, evaluated, settle
-from superalign.proof.drat import parse_drat, write_drat
-from superalign.proof.formula import Formula, parse_dimacs, parse_model, read_text, write_model
-from superalign.proof.kernels import check_all
+from superalign.proof.dimacs import prove_clauses
 from superalign.proof.processes import Limits
-from superalign.proof.records import Answer, Attempt, Certificate
-from superalign.proof.solvers import chosen
-from superalign.provenance.digest import canonical_json, file_digest
+from superalign.proof.question import Asked, Prover
+from superalign.proof.records import Answer
+from superalign.proof.rocq import prove_theorems
+from superalign.provenance.digest import canonical_json
 
 MEMORY_BYTES = 2**31  # of memory for each process
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is to be proved and how: the problem, a given proof or model of it, or the solvers that may propose one."""
-
-    problem: Path
-    proof: Path | None = None
-    solvers: tuple[str, ...] = ()
-
-
-Prover = Callable[[Asked, Limits, Path], Answer]
+# By the ending of the file's name.
+PROVERS: dict[str, Prover] = {
+    ".cnf": prove_clauses,
+    ".dimacs": prove_clauses,
+    ".v": prove_theorems,
+}
 
 
 def prove(asked: Asked, *, seconds: float = 60, memory: int = MEMORY_BYTES, keep: Path | None = None) -> Answer:
@@ -63,74 +55,14 @@ def _prover(problem: Path) -> Prover:
 def _keep(answer: Answer, scratch: Path, folder: Path) -> None:
     """The record comes last: where it is, the certificate is whole."""
     assert answer.certificate
+    (scratch / "record.json").write_bytes(canonical_json(answer) + b"\n")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, write in (
-            (answer.certificate.file, lambda to: shutil.copyfile(scratch / answer.certificate.file, to)),
-            ("record.json", lambda to: to.write_bytes(canonical_json(answer) + b"\n")),
-        ):
+        for name in (answer.certificate.file, "record.json"):
             partial = folder / f".{name}.partial"
-            write(partial)
+            shutil.copyfile(scratch / name, partial)
             os.replace(partial, folder / name)
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         raise InputError(
             f"The certificate can't be kept: {error.strerror}.", where=str(folder), fix="Name another folder."
         ) from None
-
-
-def certificate(kind: str, path: Path) -> Certificate:
-    """The record of a file that was accepted."""
-    return Certificate.model_validate(
-        {"kind": kind, "file": path.name, "sha256": file_digest(path), "bytes": path.stat().st_size}
-    )
-
-
-def prove_clauses(asked: Asked, limits: Limits, folder: Path) -> Answer:
-    """Are these clauses contradictory? A DRAT proof says yes, a model no."""
-    formula = parse_dimacs(read_text(asked.problem), str(asked.problem))
-    if asked.proof is not None:
-        settled = _given(formula, asked.proof, limits, folder)
-    else:
-        settled = settle(formula, chosen(asked.solvers), limits, folder)
-    about = Answer(
-        status="unknown",
-        says=f"No certificate was accepted: {settled.refused}.",
-        problem=asked.problem.name,
-        sha256=file_digest(asked.problem),
-        language="DIMACS CNF",
-        checks=settled.checks,
-        attempts=tuple(settled.attempts),
-    )
-    if settled.certificate is None:
-        return about
-    if settled.attempts[-1].claims == "satisfiable":
-        kept = settled.certificate.rename(folder / "model.txt")
-        says = "The clauses can be satisfied: every one of them is true in the model."
-        update = {"status": "refuted", "says": says, "certificate": certificate("model", kept)}
-    else:
-        kept = settled.certificate.rename(folder / "proof.drat")
-        says = "The clauses are contradictory: " + " and ".join(check.kernel for check in settled.checks)
-        update = {"status": "proved", "says": f"{says} accept the proof.", "certificate": certificate("drat", kept)}
-    return about.model_copy(update=update)
-
-
-def _given(formula: Formula, path: Path, limits: Limits, folder: Path) -> Settled:
-    """A certificate from elsewhere, which counts as much as a solver's: what the kernels make of it."""
-    text = read_text(path)
-    problem, copy = folder / "formula.cnf", folder / "given"
-    problem.write_text(formula.dimacs(), encoding="ascii")
-    is_model = next((line for line in text.split("\n") if line.strip() and line.split()[0] != "c"), "")[:1] in ("s", "v")
-    if is_model:
-        model = parse_model(text, str(path))
-        copy.write_text(write_model(model), encoding="ascii")
-        settled = Settled(copy, [Attempt(by=path.name, claims="satisfiable")], (evaluated(formula, model),))
-    else:
-        copy.write_text(write_drat(parse_drat(text, str(path))), encoding="ascii")
-        checks = check_all(problem, copy, limits)
-        settled = Settled(copy, [Attempt(by=path.name, claims="unsatisfiable")], checks)
-    if not all(check.accepted for check in settled.checks):
-        settled.certificate = None
-    return settled
-
-
-PROVERS: dict[str, Prover] = {".cnf": prove_clauses, ".dimacs": prove_clauses}

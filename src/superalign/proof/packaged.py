@@ -1,4 +1,4 @@
-"""Makes a command of a solver that a Python package holds: `python -m superalign.proof.packaged NAME FORMULA PROOF`."""
+"""Makes a command of a solver that PySAT holds: `python -m superalign.proof.packaged NAME FORMULA PROOF`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ UNKNOWN = 0
 
 
 def solve(name: str, formula: Formula) -> tuple[list[int] | None, str]:
-    """A model, or None and a proof in DRAT's text form, which is empty where the solver writes none."""
-    if name == "pycosat":
-        import pycosat
-
-        found = pycosat.solve([list(clause) for clause in formula.clauses], vars=formula.variables)
-        return (None, "") if found == "UNSAT" else (list(found), "")
+    """A model, or None and a proof in DRAT's text form."""
     if () in formula.clauses:  # not every solver of PySAT takes one
         return None, "0\n"
     from pysat.solvers import Solver

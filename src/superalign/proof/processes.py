@@ -42,13 +42,15 @@ class Ended:
 class Process:
     """A command that runs beside us in a session of its own, with what it prints kept in a file without a name."""
 
-    def __init__(self, command: Sequence[str], memory: int, folder: Path | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], memory: int, folder: Path | None = None, *, errors: bool = False
+    ) -> None:
         self._printed = TemporaryFile()
         self._process = subprocess.Popen(
             [sys.executable, "-S", "-E", str(LIMITED), str(memory), str(os.getpid()), *command],
             stdin=subprocess.DEVNULL,
             stdout=self._printed,
-            stderr=subprocess.DEVNULL,
+            stderr=self._printed if errors else subprocess.DEVNULL,
             start_new_session=True,
             cwd=folder,
         )
@@ -71,9 +73,9 @@ class Process:
         self._printed.close()
 
 
-def run(command: Sequence[str], limits: Limits, folder: Path | None = None) -> Ended:
-    """How the command ends within its limits."""
-    process = Process(command, limits.memory, folder)
+def run(command: Sequence[str], limits: Limits, folder: Path | None = None, *, errors: bool = False) -> Ended:
+    """How the command ends within its limits. `errors`: what it says on stderr is read, too."""
+    process = Process(command, limits.memory, folder, errors=errors)
     try:
         while limits.seconds > 0:
             if ended := process.ended():

@@ -33,11 +33,11 @@ def program(name: str) -> str | None:
     return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
 
 
-def _of_package(name: str, package: str) -> Solver:
-    """A solver that a Python package holds; its module here makes a command of it."""
+def _of_pysat(name: str) -> Solver:
+    """A solver that PySAT holds; `packaged` makes a command of it."""
     return Solver(
         name,
-        lambda: find_spec(package) is not None,
+        lambda: find_spec("pysat") is not None,
         lambda formula, proof: [sys.executable, "-m", "superalign.proof.packaged", name, str(formula), str(proof)],
     )
 
@@ -46,16 +46,15 @@ def _cadical(formula: Path, proof: Path) -> list[str]:
     return [program("cadical") or "cadical", "-q", "--no-binary", str(formula), str(proof)]
 
 
-# In the order in which they get a processor. pycosat finds models only.
+# In the order in which they get a processor.
 SOLVERS = {
     solver.name: solver
     for solver in (
-        _of_package("cadical195", "pysat"),
-        _of_package("glucose4", "pysat"),
+        _of_pysat("cadical195"),
+        _of_pysat("glucose4"),
         Solver("cadical", lambda: program("cadical") is not None, _cadical),
-        _of_package("lingeling", "pysat"),
-        _of_package("maplecm", "pysat"),
-        _of_package("pycosat", "pycosat"),
+        _of_pysat("lingeling"),
+        _of_pysat("maplecm"),
     )
 }
 

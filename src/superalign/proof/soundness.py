@@ -116,6 +116,4 @@ def sweep(formulas: int, seed: int) -> Soundness:
             found["spoilt_accepted"] += len(kernels) == len(KERNELS)
             for name in kernels:
                 by_kernel[name] += 1
-    return Soundness.model_validate(
-        found | {"formulas": formulas, "seed": seed, "spoilt_accepted_by": by_kernel}
-    )
+    return Soundness.model_validate(found | {"formulas": formulas, "seed": seed, "spoilt_accepted_by": by_kernel})

@@ -88,14 +88,15 @@ def mutilated_board(size: int, draw: Draw) -> Clauses:
 
 
 def parity(size: int, draw: Draw) -> Clauses:
-    """As many parities of three variables as there are variables, each of which is in about three."""
-    names = draw.permuted(np.tile(np.arange(1, size + 1), (3, 1)), axis=1)
-    rows = [row for row in names.T.tolist() if len(set(row)) == 3]
+    """Parities of three variables each: as many as there are variables, each of which is in about three."""
+    spread = draw.permuted(np.tile(np.arange(1, size + 1), (3, 1)), axis=1).T.tolist()
+    more = (draw.choice(size, (size // 10, 3)) + 1).tolist()
+    rows = [row for row in spread + more if len(set(row)) == 3]
     return [clause for row in rows for clause in _sum_is(row, bool(draw.integers(2)))]
 
 
 def tseitin(size: int, draw: Draw) -> Clauses:
-    """Each of 2 x size nodes of a random graph of degree 3 wants a parity of its edges; half of all are contradictory."""
+    """Each of 2 x size nodes of a random graph of degree 3 wants a parity of its edges; half are contradictory."""
     ends = draw.permutation(np.repeat(np.arange(2 * size), 3)).reshape(-1, 2)
     odd = draw.integers(2, size=2 * size).astype(bool)
     edges = [[i for i, pair in enumerate(ends.tolist(), 1) if pair.count(node) == 1] for node in range(2 * size)]
@@ -127,21 +128,18 @@ def ordering(size: int, draw: Draw) -> Clauses:
 def betweenness(size: int, draw: Draw) -> Clauses:
     """A linear order in which the second of some threes lies between the others."""
     less, clauses = _order(size)
-    for _ in range(round(1.4 * size)):
+    for _ in range(size):
         a, b, c = draw.choice(size, 3, replace=False).tolist()
         clauses += [[less(a, b), less(c, b)], [less(b, a), less(b, c)]]
     return clauses
 
 
 def van_der_waerden(size: int, draw: Draw) -> Clauses:
-    """Two colours for 1 to size, such that no 3 evenly spaced are of the first, no 5 of the second; impossible from 22."""
-    runs = ((length, sign) for length, sign in ((3, -1), (5, 1)))
-    return [
-        [sign * (start + step * i) for i in range(length)]
-        for length, sign in runs
-        for step in range(1, size)
-        for start in range(1, size + 1 - step * (length - 1))
+    """Two colours for 1 to size, such that no 4 evenly spaced are of one colour; impossible from 35."""
+    spaced = [
+        [start + step * i for i in range(4)] for step in range(1, size) for start in range(1, size + 1 - step * 3)
     ]
+    return spaced + [[-number for number in four] for four in spaced]
 
 
 def _colouring(nodes: int, edges: Sequence[tuple[int, int]], colours: int) -> Clauses:
@@ -168,7 +166,7 @@ def clique(size: int, draw: Draw) -> Clauses:
 
 
 def latin_square(size: int, draw: Draw) -> Clauses:
-    """A Latin square of which some two fifths of the cells are given, one of which may be wrong."""
+    """A Latin square of which some two fifths of the cells are given, two of them changed."""
     rows, columns, symbols = (draw.permutation(size) for _ in range(3))
     at = np.arange(1, size**3 + 1).reshape(size, size, size)
     lines = [at[i, j] for i, j in product(range(size), repeat=2)]
@@ -176,9 +174,9 @@ def latin_square(size: int, draw: Draw) -> Clauses:
     lines += [at[:, j, k] for j, k in product(range(size), repeat=2)]
     given = draw.choice(size * size, round(0.4 * size * size), replace=False)
     symbol = {cell: int(symbols[(rows[cell // size] + columns[cell % size]) % size]) for cell in given.tolist()}
-    if draw.random() < 0.6:
-        wrong = int(given[0])
-        symbol[wrong] = (symbol[wrong] + 1) % size
+    for wrong in given[:2].tolist():  # another symbol, which its row and its column do not show
+        near = {symbol[cell] for cell in symbol if cell // size == wrong // size or cell % size == wrong % size}
+        symbol[wrong] = next((each for each in symbols.tolist() if each not in near), symbol[wrong])
     fixed = [[int(at[cell // size, cell % size, k])] for cell, k in symbol.items()]
     return [clause for line in lines for clause in _exactly_one(line.tolist())] + fixed
 
@@ -210,23 +208,23 @@ FAMILIES: dict[str, dict[str, Family]] = {
         "random-3-sat": (random_3_sat, (60, 70, 80, 90, 100, 110, 120, 130)),
         "planted-3-sat": (planted_3_sat, (80, 100, 120, 140, 160, 180, 200, 240)),
         "pigeonhole": (pigeonhole, (5, 6, 7, 8)),
-        "parity": (parity, (12, 15, 18, 21, 24, 27, 30, 36)),
+        "parity": (parity, (24, 32, 40, 48, 56, 64, 72, 80)),
         "ordering": (ordering, (7, 8, 9, 10, 11, 12, 13, 14)),
         "colouring-3": (colouring_3, (60, 80, 100, 120, 140, 160, 180, 200)),
     },
     "sealed": {
         "random-4-sat": (random_4_sat, (25, 30, 35, 40, 45, 50, 55, 60)),
-        "perfect-matching": (perfect_matching, (7, 8, 9, 10, 11, 12)),
+        "perfect-matching": (perfect_matching, (7, 8, 9, 10, 11, 12, 13, 14)),
         "tseitin": (tseitin, (8, 10, 12, 14, 16, 18, 20, 22)),
-        "van-der-waerden": (van_der_waerden, (17, 18, 19, 20, 21, 22, 24, 28)),
+        "van-der-waerden": (van_der_waerden, (28, 30, 32, 34, 35, 36, 38, 40)),
         "colouring-4": (colouring_4, (18, 22, 26, 30, 34, 40, 50, 60)),
-        "latin-square": (latin_square, (5, 6, 7, 8)),
+        "latin-square": (latin_square, (6, 7, 8, 9)),
     },
     "final": {
         "random-mixed": (random_mixed, (40, 50, 55, 60, 65, 70, 75, 80)),
         "mutilated-board": (mutilated_board, (5, 5, 6, 6, 7, 7, 8, 8)),
-        "one-in-three": (one_in_three, (40, 60, 80, 100, 120, 140, 160, 180)),
-        "betweenness": (betweenness, (8, 9, 10, 11, 12, 13, 14, 16)),
+        "one-in-three": (one_in_three, (100, 120, 140, 160, 180, 200, 240, 280)),
+        "betweenness": (betweenness, (10, 11, 12, 13, 14, 15, 16, 18)),
         "clique": (clique, (12, 14, 16, 18, 20, 24, 28, 32)),
         "queens": (queens, (8, 9, 10, 11, 12, 13, 14, 16)),
     },

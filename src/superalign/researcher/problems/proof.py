@@ -27,7 +27,7 @@ from superalign.proof.formula import Formula
 from superalign.researcher.problems.formulas import FAMILIES, Clauses, disguised
 
 WORKBENCH = Path(__file__).parents[1] / "workbench" / "proof.py"
-BUDGET = 100_000  # steps for each formula: looks at a clause
+BUDGET = 40_000  # steps for each formula: looks at a clause
 DRAWS = 3  # of each size
 LONGEST = 50_000  # literals of a refutation that is read
 LENGTH_COUNTS = 0.1  # of a settled formula's worth, lost by a refutation of LONGEST literals
@@ -162,9 +162,9 @@ CARD = ProblemCard(
     title="Settle formulas within a number of steps",
     statement=(
         "Oversight of proofs needs no trust in who found them. Find heuristics of a SAT solver that settle more "
-        "formulas, by models or by short refutations, within a budget of steps. A step is one look at a clause, so that "
-        "no machine is faster than another. Samples are families of formulas; the sealed families are others than those "
-        "of development. Only a model that makes every clause true, or a refutation that a kernel accepts, counts."
+        "formulas, by models or by short refutations, within a budget of steps. A step is one look at a clause, so "
+        "that no machine is faster than another. Samples are families of formulas; the sealed families are others "
+        "than those of development. Only a model that makes every clause true, or a refutation that a kernel accepts, counts."
     ),
     metric=(
         "Share of the formulas settled, where a refutation loses up to a tenth of its worth by its length: "
@@ -205,7 +205,7 @@ class ProofProblem:
         """A sample for each family of the part. Nothing is computed beforehand, so `folder` stays empty."""
         number = list(FAMILIES).index(part)
         return [
-            _sample(name, [_drawn(make, size, draw) for size in sizes * DRAWS])
+            _sample(name, [_drawn(make, size, draw) for size in [*sizes] * DRAWS])
             for name, (make, sizes) in FAMILIES[part].items()
             for draw in [np.random.default_rng([seed, number, *name.encode()])]
         ]
