@@ -45,7 +45,7 @@ class Process:
     def __init__(
         self, command: Sequence[str], memory: int, folder: Path | None = None, *, errors: bool = False
     ) -> None:
-        self._printed = TemporaryFile()
+        self._printed = TemporaryFile()  # noqa: SIM115, kill closes it
         self._process = subprocess.Popen(
             [sys.executable, "-S", "-E", str(LIMITED), str(memory), str(os.getpid()), *command],
             stdin=subprocess.DEVNULL,

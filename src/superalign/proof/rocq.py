@@ -1,6 +1,6 @@
 """Theorems in Rocq (Coq): `coqc` compiles the file, and `coqchk`, a program of its own, checks what came out.
 
-Nothing may be assumed: a file whose theorems rest on an axiom, or on a check that was switched off, proves nothing here.
+Nothing may be assumed: theorems that rest on an axiom, or on a check that was switched off, are not proved here.
 """
 
 from __future__ import annotations

@@ -164,7 +164,8 @@ CARD = ProblemCard(
         "Oversight of proofs needs no trust in who found them. Find heuristics of a SAT solver that settle more "
         "formulas, by models or by short refutations, within a budget of steps. A step is one look at a clause, so "
         "that no machine is faster than another. Samples are families of formulas; the sealed families are others "
-        "than those of development. Only a model that makes every clause true, or a refutation that a kernel accepts, counts."
+        "than those of development. Only a model that makes every clause true, or a refutation that a kernel accepts, "
+        "counts."
     ),
     metric=(
         "Share of the formulas settled, where a refutation loses up to a tenth of its worth by its length: "
@@ -189,7 +190,8 @@ CARD = ProblemCard(
     language=Language(root="answer", parts=PARTS, depth=4),
     baseline=DPLL,
     reference=CDCL,
-    smallest_gain=0.02,
+    # Over 5 seeds, the gain of CDCL over DPLL had a mean of 0.061 and a standard deviation of 0.029.
+    smallest_gain=0.06,
     seconds=120,
 )
 
