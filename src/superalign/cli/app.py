@@ -13,6 +13,7 @@ from superalign.cli import (
     models,
     oversight,
     parts,
+    prove,
     report,
     research,
     robustness,
@@ -75,5 +76,6 @@ app.command("serve", rich_help_panel=PARTS, epilog=serve.EXAMPLES)(serve.serve)
 app.command("report", rich_help_panel=AFTERWARDS)(report.report)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=AFTERWARDS)
 app.command("view", rich_help_panel=AFTERWARDS, epilog=view.EXAMPLES)(view.view)
+app.command("prove", rich_help_panel=AFTERWARDS, epilog=prove.EXAMPLES)(prove.prove)
 app.command("bench", rich_help_panel=AFTERWARDS, epilog=bench.EXAMPLES)(bench.bench)
 app.command("doctor", rich_help_panel=AFTERWARDS)(doctor.doctor)

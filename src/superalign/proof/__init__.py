@@ -1,1 +1,1 @@
-"""Proofs that an independent checker accepts, counterexamples that evaluation confirms, or neither."""
+"""A proof engine: solvers propose, small kernels decide, and an answer that no kernel accepted is unknown."""

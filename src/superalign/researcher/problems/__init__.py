@@ -3,3 +3,6 @@
 from superalign.researcher.problems import effort as effort
 from superalign.researcher.problems import location as location
 from superalign.researcher.problems import recall as recall
+from superalign.researcher.problems import proof
+
+__all__ = ["proof"]
