@@ -1,1 +1,6 @@
 """Well-scoped problems with sealed evaluation, registered by name."""
+
+from superalign.researcher.problems import drift as drift
+from superalign.researcher.problems import judging as judging
+from superalign.researcher.problems import pgr as pgr
+from superalign.researcher.problems import transfer as transfer
