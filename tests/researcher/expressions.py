@@ -83,3 +83,20 @@ def value_in(domain: Domain, rng: random.Random) -> Value:
     if domain.log:
         return math.exp(rng.uniform(math.log(domain.low), math.log(domain.high)))
     return rng.uniform(domain.low, domain.high)
+
+
+def fits(language: Language, solution: Expression) -> bool:
+    """Whether an expression is one of the language."""
+
+    def holds(node: Expression, gives: str, depth: int) -> bool:
+        part = language.part(node.part)
+        return (
+            depth > 0
+            and part.gives == gives
+            and set(part.parameters) == set(node.parameters)
+            and all(part.parameters[name].holds(own) for name, own in node.parameters.items())
+            and len(part.takes) == len(node.inputs)
+            and all(holds(own, kind, depth - 1) for own, kind in zip(node.inputs, part.takes, strict=True))
+        )
+
+    return holds(solution, language.root, language.depth)

@@ -10,11 +10,11 @@ import pytest
 from superalign.contracts import registry
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Unscored
-from superalign.contracts.research import Expression, Problem, Sample
+from superalign.contracts.research import Problem, Sample
 from superalign.researcher.material import PARTS, Pool, Reader
 from superalign.researcher.problems.transfer import KNOWN, TARGETS, Transfer
 from superalign.testing.tiny import tiny_model
-from tests.researcher.expressions import answered, every_part, parts_of, result
+from tests.researcher.expressions import answered, every_part, fits, parts_of, result
 
 
 @pytest.fixture(scope="module")
@@ -159,11 +159,4 @@ def test_sizes_that_make_no_sample_are_refused() -> None:
 
 
 def test_the_baseline_is_of_the_language(problem: Transfer) -> None:
-    def check(node: Expression, gives: str) -> None:
-        part = problem.card.language.part(node.part)
-        assert part.gives == gives and set(part.parameters) == set(node.parameters)
-        assert all(part.parameters[name].holds(own) for name, own in node.parameters.items())
-        for own, wanted in zip(node.inputs, part.takes, strict=True):
-            check(own, wanted)
-
-    check(problem.card.baseline, problem.card.language.root)
+    assert fits(problem.card.language, problem.card.baseline)

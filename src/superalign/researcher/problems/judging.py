@@ -120,8 +120,8 @@ LANGUAGE = Language(
         LanguagePart(name="direct", says="What the judge says by itself.", gives="belief"),
         LanguagePart(
             name="bought",
-            says="The mean of what was bought, or direct where nothing was; each protocol perhaps shifted, as log odds, so "
-            "that it says yes to half of what it was asked.",
+            says="The mean of what was bought, direct where nothing was; each protocol perhaps shifted, as log odds, "
+            "so that it says yes to half of what it was asked.",
             gives="belief",
             parameters={"centred": OneOf(options=(False, True))},
         ),
