@@ -29,7 +29,7 @@ from superalign.runs.studies import PlantedPlan
 from superalign.tasks.metrics import accuracy, point
 from superalign.tasks.splits import by_group
 
-OVERSEER = 0.4  # the fraction of the layers below what the first overseer reads
+OVERSEER = 0.5  # the fraction of the layers below what the first overseer reads
 DEPTHS = (0.5, 0.6, 0.67, 0.73)  # the same of each generation after it
 STAGES = len(DEPTHS)
 STRENGTH = 1e-3
@@ -51,11 +51,16 @@ KINDS = {  # a regular expression for each task, found in the text of about a fi
 FEWEST = 8
 
 BASELINE = Expression(
-    part="logistic",
-    parameters={"strength": STRENGTH},
+    part="half_yes",
     inputs=(
-        Expression(part="layer", parameters={"number": 0}),
-        Expression(part="hardened", inputs=(Expression(part="weak"),)),
+        Expression(
+            part="logistic",
+            parameters={"strength": STRENGTH},
+            inputs=(
+                Expression(part="layer", parameters={"number": 0}),
+                Expression(part="hardened", inputs=(Expression(part="weak"),)),
+            ),
+        ),
     ),
 )
 STATEMENT = f"""\
@@ -149,7 +154,9 @@ def overseer(
     task: str,
     seed: int,
 ) -> list[np.ndarray]:
-    """The first overseer's probabilities of yes for all training questions, with the planted error."""
+    """The first overseer's probabilities of yes for all training questions: half of them above 0.5, since half are true,
+    but for the planted error.
+    """
     from superalign.generalization.planting import plant
     from superalign.interpretability.estimators import LogisticProbe
 
@@ -157,7 +164,7 @@ def overseer(
     planted = PlantedPlan(kind=KINDS[task], rate=RATE)
     margins = [np.asarray(probe.decision_function(own[:, 0]), np.float64) for own in read[:-1]]
     return [
-        expit(plant(margin, questions, planted, "systematic", seed))
+        expit(plant(margin - np.median(margin), questions, planted, "systematic", seed))
         for margin, questions in zip(margins, asked[:-1], strict=True)
     ]
 

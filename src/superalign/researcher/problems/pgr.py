@@ -38,7 +38,7 @@ from superalign.researcher.weak_labels import LEARNING, layer
 from superalign.tasks.metrics import accuracy, point
 from superalign.tasks.splits import by_group
 
-SHALLOW = 0.4  # the fraction of the layers below what the weak judge reads
+SHALLOW = 0.5  # the fraction of the layers below what the weak judge reads
 DEPTHS = (0.5, 0.6, 0.73, 0.87)
 READING = 1  # which of these the ceiling and the baseline read
 STRENGTH = 1e-3
@@ -53,11 +53,16 @@ EXTREME = 20.0  # PGR can't be larger or smaller by far, since a gap that small 
 
 LANGUAGE = Language(root="prediction", depth=6, parts=(layer(len(DEPTHS)), *LEARNING))
 BASELINE = Expression(
-    part="logistic",
-    parameters={"strength": STRENGTH},
+    part="half_yes",
     inputs=(
-        Expression(part="layer", parameters={"number": READING}),
-        Expression(part="hardened", inputs=(Expression(part="weak"),)),
+        Expression(
+            part="logistic",
+            parameters={"strength": STRENGTH},
+            inputs=(
+                Expression(part="layer", parameters={"number": READING}),
+                Expression(part="hardened", inputs=(Expression(part="weak"),)),
+            ),
+        ),
     ),
 )
 STATEMENT = """\
@@ -100,7 +105,7 @@ class Pgr:
     workbench = WORKBENCH / "weak_labels.py"
 
     def __init__(
-        self, model: str = EMBEDDED, labelled: int = 30, trained: int = 100, tested: int = 200, draws: int = 2
+        self, model: str = EMBEDDED, labelled: int = 8, trained: int = 100, tested: int = 160, draws: int = 3
     ) -> None:
         if min(labelled, trained, tested) < FEWEST or draws < 1:
             raise InputError("Too few groups or draws.", fix=f"Give 1 draw, and {FEWEST} groups of each, or more.")
@@ -152,10 +157,10 @@ def sample(
     from superalign.generalization.pgr import PairedBootstrap, pgr
 
     easy, train, test = read
-    weak = probe(easy[:, 0], truth[0], np.concatenate([train[:, 0], test[:, 0]]))
+    labels, weak = (probe(easy[:, 0], truth[0], own[:, 0]) for own in (train, test))
     ceiling = probe(train[:, 1 + READING], truth[1], test[:, 1 + READING])
     bootstrap = PairedBootstrap(truth[2], by_group(sets[2]))
-    gap = pgr(weak[len(train) :], ceiling[None], ceiling[None], bootstrap)
+    gap = pgr(weak, ceiling[None], ceiling[None], bootstrap)
     if not gap.defined:
         return None
     return Sample(
@@ -163,14 +168,14 @@ def sample(
         given={
             "train": train[:, 1:],
             "train_shallow": train[:, 0],
-            "weak": expit(weak[: len(train)]),
+            "weak": expit(labels),
             "pair": np.unique(by_group(sets[1]), return_inverse=True)[1],
             "test": test[:, 1:],
             "depths": np.array(DEPTHS),
         },
         truth={
             "truth": truth[2],
-            "ends": np.array([point(accuracy, own, truth[2]) for own in (weak[len(train) :], ceiling)]),
+            "ends": np.array([point(accuracy, own, truth[2]) for own in (weak, ceiling)]),
         },
     )
 
@@ -178,10 +183,13 @@ def sample(
 def probe(
     train: Float[np.ndarray, "train width"], truth: Bool[np.ndarray, "train"], test: Float[np.ndarray, "test width"]
 ) -> Float[np.ndarray, "test"]:
-    """Log odds by this project's logistic probe."""
+    """Log odds by this project's logistic probe, shifted to say yes to half of the questions, since half are true: what
+    a student recovers shall not be a threshold.
+    """
     from superalign.interpretability.estimators import LogisticProbe
 
-    return np.asarray(LogisticProbe(STRENGTH).fit(train, truth).decision_function(test), np.float64)
+    odds = np.asarray(LogisticProbe(STRENGTH).fit(train, truth).decision_function(test), np.float64)
+    return odds - np.median(odds)
 
 
 def told(sample: Sample, answers: Sequence[Arrays]) -> np.ndarray:
