@@ -11,6 +11,7 @@ from superalign.contracts import registry
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Question, Unscored
 from superalign.contracts.research import Problem, Sample
+from superalign.generalization.planting import of_kind
 from superalign.researcher.material import PARTS, Pool
 from superalign.researcher.problems.drift import DEPTHS, KINDS, STAGES, TASKS, Drift, overseer, sample
 from superalign.testing.tiny import tiny_model
@@ -55,17 +56,14 @@ def test_parts_have_different_tasks_with_a_kind_each() -> None:
 
 
 @pytest.mark.parametrize("task", KINDS)
-def test_a_fair_share_of_each_task_is_of_the_kind(task: str) -> None:
-    questions = Pool(task, None, 0).pairs(60, (1, 2))
-    wrong = overseer(
-        np.eye(2),
-        np.array([True, False]),
-        [questions, ()],
-        [np.ones((120, 1, 2)) * [1, 0], np.ones((0, 1, 2))],
-        task,
-        0,
-    )[0]
-    assert 0.1 < (wrong < 0.5).mean() < 0.45  # without an error it says yes to all
+def test_the_first_overseer_denies_a_fair_share_of_each_task(task: str) -> None:
+    questions = Pool(task, None, 0).pairs(100, (1, 2))
+    read = np.random.default_rng(0).standard_normal((len(questions), 1, 4))
+    taught, truth = read[:40, 0], read[:40, 0, 0] > 0
+    [said] = overseer(taught, truth, [questions, ()], [read, read[:0]], task, 0)
+    kind = of_kind(questions, KINDS[task])
+    assert 0.1 < kind.mean() < 0.45
+    assert (said[kind] <= 0.5).mean() > 0.85 and 0.4 < (said[~kind] > 0.5).mean() < 0.6
 
 
 def test_prepared_samples_have_the_promised_shapes_and_no_truth(tmp_path: Path) -> None:

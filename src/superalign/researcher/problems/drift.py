@@ -154,8 +154,8 @@ def overseer(
     task: str,
     seed: int,
 ) -> list[np.ndarray]:
-    """The first overseer's probabilities of yes for all training questions: half of them above 0.5, since half are true,
-    but for the planted error.
+    """The first overseer's probabilities of yes for all training questions: but for the planted error, half of them are
+    above 0.5, since half are true.
     """
     from superalign.generalization.planting import plant
     from superalign.interpretability.estimators import LogisticProbe
