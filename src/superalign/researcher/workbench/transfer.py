@@ -126,7 +126,7 @@ def _chosen(given: Given, view: View, of: str) -> np.ndarray:
 def _covariance(centred: np.ndarray, shrinkage: float) -> np.ndarray:
     found = centred.T @ centred / max(1, len(centred))
     size = float(np.trace(found)) / len(found) + FLOOR
-    return (1 - shrinkage) * found + (shrinkage * size + FLOOR) * np.eye(len(found))
+    return np.asarray((1 - shrinkage) * found + (shrinkage * size + FLOOR) * np.eye(len(found)))
 
 
 def _power(covariance: np.ndarray, exponent: float) -> np.ndarray:
