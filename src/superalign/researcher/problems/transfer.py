@@ -187,7 +187,7 @@ class Transfer:
         answer={"score": "[targets] higher where the right answer is rather yes"},
         language=LANGUAGE,
         baseline=BASELINE,
-        smallest_gain=0.02,
+        smallest_gain=0.03,  # the baseline's standard error over six development samples is 0.02
     )
     workbench = WORKBENCH / "transfer.py"
 
