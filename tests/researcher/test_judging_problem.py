@@ -45,6 +45,10 @@ def nothing() -> np.ndarray:
     return np.zeros((COUNT, len(PROTOCOLS)))
 
 
+def answer(bought: np.ndarray, probability: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    return {"bought": bought, "probability": np.full(COUNT, 0.5) if probability is None else probability}
+
+
 def test_it_is_registered_and_its_workbench_has_its_language() -> None:
     assert isinstance(registry.problems.make("judging"), Problem)
     assert set(parts_of(PROBLEM)) == {part.name for part in PROBLEM.card.language.parts}
@@ -56,8 +60,8 @@ def test_prepared_samples_are_judged_by_every_protocol(tmp_path: Path) -> None:
     samples = problem.prepare("sealed", 0, tmp_path / "prepared")
     assert [own.name for own in samples] == ["passage, draw 1", "table-chain, draw 1"]
     for own in samples:
-        assert own.truth["judged"].shape == own.given["price"].shape == (24, len(PROTOCOLS))
-        assert own.truth["judged"].min() > 0 and own.truth["judged"].max() < 1
+        assert own.truth["judgements"].shape == own.given["price"].shape == (24, len(PROTOCOLS))
+        assert own.truth["judgements"].min() > 0 and own.truth["judgements"].max() < 1
         assert not set(own.given) & set(own.truth)
         assert isinstance(result(problem, own, problem.card.baseline), float)
 
@@ -65,30 +69,31 @@ def test_prepared_samples_are_judged_by_every_protocol(tmp_path: Path) -> None:
 def test_only_what_was_bought_is_shown(made: Sample) -> None:
     bought = nothing()
     bought[:10, 2] = 1
-    shown = PROBLEM.ask(made, [{"bought": bought}])
-    assert np.array_equal(shown["judged"][:10, 2], made.truth["judged"][:10, 2])
-    assert (shown["judged"][bought == 0] == 0.5).all()
-    assert set(PROBLEM.ask(made, [])) | set(shown) == set(PROBLEM.card.given)
+    shown = PROBLEM.ask(made, [answer(bought)])
+    assert np.array_equal(shown["judged"][:10, 2], made.truth["judgements"][:10, 2])
+    direct = np.repeat(made.given["direct"][:, None], len(PROTOCOLS), axis=1)
+    assert np.array_equal(shown["judged"][bought == 0], direct[bought == 0])
+    assert set(PROBLEM.ask(made, [])) == set(PROBLEM.card.given) and set(shown) <= set(PROBLEM.card.given)
 
 
 @pytest.mark.parametrize("bought", [np.ones_like(nothing()), nothing() + 0.5, nothing()[:-1], nothing() - 1])
 def test_more_than_the_budget_and_nonsense_are_refused_and_unscored(made: Sample, bought: np.ndarray) -> None:
     with pytest.raises(InputError) as refused:
-        PROBLEM.ask(made, [{"bought": bought}])
+        PROBLEM.ask(made, [answer(bought)])
     assert refused.value.fix
-    assert isinstance(PROBLEM.score(made, [{"bought": bought}, {"probability": np.full(COUNT, 0.5)}]), Unscored)
+    assert isinstance(PROBLEM.score(made, [answer(bought), answer(nothing())]), Unscored)
 
 
 def test_all_of_the_budget_can_be_spent(made: Sample) -> None:
     bought = nothing()
     bought[: COUNT // 3, 2] = 1
     assert (bought * made.given["price"]).sum() == made.given["budget"][0]
-    PROBLEM.ask(made, [{"bought": bought}])
+    PROBLEM.ask(made, [answer(bought)])
 
 
 def test_buying_what_is_right_pays_and_shuffled_truth_is_at_chance(made: Sample) -> None:
     truth = made.truth["truth"]
-    alone = PROBLEM.score(made, [{"bought": nothing()}, {"probability": made.given["direct"]}])
+    alone = PROBLEM.score(made, [answer(nothing()), answer(nothing(), made.given["direct"])])
     answers = answered(PROBLEM, made, PROBLEM.card.baseline)
     helped = PROBLEM.score(made, answers)
     assert isinstance(alone, float) and isinstance(helped, float)

@@ -50,7 +50,7 @@ def made() -> Sample:
 
 def test_it_is_registered_and_its_workbench_has_its_language() -> None:
     assert isinstance(registry.problems.make("pgr"), Problem)
-    assert {part.name for part in PROBLEM.card.language.parts} <= set(parts_of(PROBLEM))
+    assert {part.name for part in PROBLEM.card.language.parts} == set(parts_of(PROBLEM))
     assert fits(PROBLEM.card.language, PROBLEM.card.baseline)
 
 
@@ -87,7 +87,9 @@ def test_the_ceiling_is_what_the_same_recipe_makes_of_the_truth(made: Sample) ->
 
 def test_consistent_labels_recover_more_of_a_planted_gap_and_shuffled_truth_none() -> None:
     features = Expression(part="layer", parameters={"number": 0})
-    both = Expression(part="consistent", parameters={"weight": 0.5}, inputs=(Expression(part="weak"),))
+    both = Expression(
+        part="consistent", parameters={"weight": 0.5}, inputs=(Expression(part="labels", parameters={"of": "weak"}),)
+    )
     student = Expression(part="logistic", parameters={"strength": 1e-2}, inputs=(features, both))
     solutions = (PROBLEM.card.baseline, Expression(part="half_yes", inputs=(student,)))
     samples = [found for seed in range(4) if (found := planted(seed))]
@@ -104,7 +106,7 @@ def test_every_part_gives_probabilities(made: Sample) -> None:
 def test_consistency_takes_back_errors_that_deny_both_of_a_pair(made: Sample) -> None:
     parts, pair = parts_of(PROBLEM), made.given["pair"]
     given = {**made.given, "weak": np.where(np.arange(len(pair)) % 2 == 0, 0.45, 0.05)}
-    found = parts["consistent"](given, parts["weak"](given), weight=0.5).probability
+    found = parts["consistent"](given, parts["labels"](given, of="weak"), weight=0.5).probability
     assert np.allclose(found, np.where(np.arange(len(pair)) % 2 == 0, 0.7, 0.3))
 
 
@@ -113,7 +115,12 @@ def test_cleaning_drops_planted_errors_and_keeps_right_labels(made: Sample) -> N
     right = np.tile([0.9, 0.1], 100)
     wrong = np.arange(200) % 10 == 0
     given = {**made.given, "weak": np.where(wrong, 1 - right, right)}
-    kept = parts["cleaned"](given, parts["layer"](given, number=0), parts["weak"](given), strength=1e-2).weight > 0
+    kept = (
+        parts["cleaned"](
+            given, parts["layer"](given, number=0), parts["labels"](given, of="weak"), strength=1e-2
+        ).weight
+        > 0
+    )
     assert kept[wrong].mean() < kept[~wrong].mean() - 0.2 and kept[~wrong].mean() > 0.9
 
 
@@ -128,7 +135,7 @@ def test_what_is_no_probability_is_refused_and_unscored(made: Sample, probabilit
 
 def test_labels_of_one_side_only_are_learnt_without_an_error(made: Sample) -> None:
     given = Sample(made.name, {**made.given, "weak": np.full(200, 0.9)}, made.truth)
-    hard = Expression(part="hardened", inputs=(Expression(part="weak"),))
+    hard = Expression(part="hardened", inputs=(Expression(part="labels", parameters={"of": "weak"}),))
     for student in ("logistic", "ridge", "mean_difference"):
         strength = {} if student == "mean_difference" else {"strength": 1e-3}
         features = Expression(part="layer", parameters={"number": 0})

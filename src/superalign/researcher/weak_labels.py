@@ -18,9 +18,16 @@ def layer(count: int) -> LanguagePart:
     )
 
 
-FIRST = LanguagePart(
-    name="first", says="The first overseer's labels of the same questions, all of the same weight.", gives="labels"
-)
+def labels(*names: str) -> LanguagePart:
+    """The part that takes the labels of one of these names among what is given."""
+    return LanguagePart(
+        name="labels",
+        says="Labels that were given, all of the same weight.",
+        gives="labels",
+        parameters={"of": OneOf(options=names)},
+    )
+
+
 LEARNING = (
     LanguagePart(
         name="beside",
@@ -38,7 +45,6 @@ LEARNING = (
             "whitened": OneOf(options=(False, True)),
         },
     ),
-    LanguagePart(name="weak", says="The labels that were given, all of the same weight.", gives="labels"),
     LanguagePart(
         name="hardened", says="Labels of 0 and 1, by whether they are above 0.5.", gives="labels", takes=("labels",)
     ),

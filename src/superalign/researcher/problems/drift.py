@@ -24,7 +24,7 @@ from superalign.researcher.material import (
     truth_of,
     usable,
 )
-from superalign.researcher.weak_labels import FIRST, LEARNING, layer
+from superalign.researcher.weak_labels import LEARNING, labels, layer
 from superalign.runs.studies import PlantedPlan
 from superalign.tasks.metrics import accuracy, point
 from superalign.tasks.splits import by_group
@@ -58,7 +58,7 @@ BASELINE = Expression(
             parameters={"strength": STRENGTH},
             inputs=(
                 Expression(part="layer", parameters={"number": 0}),
-                Expression(part="hardened", inputs=(Expression(part="weak"),)),
+                Expression(part="hardened", inputs=(Expression(part="labels", parameters={"of": "weak"}),)),
             ),
         ),
     ),
@@ -95,7 +95,7 @@ class Drift:
             "test": "[asked, 1, width] activations of the questions to be labelled",
         },
         answer={"probability": "[asked] of yes, from 0 to 1"},
-        language=Language(root="prediction", depth=6, parts=(layer(1), FIRST, *LEARNING)),
+        language=Language(root="prediction", depth=6, parts=(layer(1), labels("weak", "first"), *LEARNING)),
         baseline=BASELINE,
         smallest_gain=0.02,  # a standard error, by chance alone, of an accuracy over four samples of 150 questions
         stages=STAGES,
@@ -179,7 +179,7 @@ def sample(
     """One chain. What later generations are given waits with the truth; each reads with its own layer what it learns
     from, and what it labels.
     """
-    stages = {}
+    stages: dict[str, np.ndarray] = {}
     for stage in range(STAGES):
         layer = slice(stage + 1, stage + 2)
         stages |= {

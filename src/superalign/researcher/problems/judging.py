@@ -28,6 +28,7 @@ from superalign.contracts.research import (
 from superalign.provenance.digest import digest
 from superalign.researcher.material import (
     EMBEDDED,
+    PARTS,
     WORKBENCH,
     Part,
     Pool,
@@ -127,7 +128,7 @@ LANGUAGE = Language(
         ),
         LanguagePart(
             name="only",
-            says="What one protocol says, or 0.5 where it was not bought.",
+            says="What one protocol says, or the direct judgement where it was not bought.",
             gives="belief",
             parameters={"protocol": PROTOCOL},
         ),
@@ -194,12 +195,12 @@ class Judging:
             "length": "[questions] characters of question and evidence",
             "price": "[questions, protocols] what each protocol costs",
             "budget": "[1] what may be spent in all",
-            "bought": "[questions, protocols] from the second stage on: what was bought",
-            "judged": "[questions, protocols] from the second stage on: probability of yes; 0.5 where not bought",
+            "bought": "[questions, protocols] what was bought: at the first stage nothing",
+            "judged": "[questions, protocols] probability of yes; the direct one where nothing was bought",
         },
         answer={
-            "bought": "[questions, protocols] at the first stage: 1 where the protocol is paid for, else 0",
-            "probability": "[questions] at the second stage: of yes, from 0 to 1",
+            "bought": "[questions, protocols] 1 where the protocol is paid for, else 0; that of the first stage counts",
+            "probability": "[questions] of yes, from 0 to 1; that of the second stage counts",
         },
         language=LANGUAGE,
         baseline=BASELINE,
@@ -219,7 +220,7 @@ class Judging:
             pool = Pool(task, part, seed)
             for draw in range(1, self.draws + 1):
                 labelled, tested = pool.pairs(self.labelled, EASY), pool.pairs(len(HARD) * self.tested, HARD)
-                order = np.random.default_rng([seed, draw]).permutation(len(tested))
+                order = np.random.default_rng([seed, draw, PARTS.index(part)]).permutation(len(tested))
                 questions = tuple(tested[place] for place in order)
                 judge = Judge(folder, self.model, labelled, pool.key.only(labelled), f"{task} {part} {seed} {draw}")
                 said = {name: judge(name, chosen, questions) for name, chosen in (("direct", {}), *PROTOCOLS)}
@@ -229,14 +230,19 @@ class Judging:
     def ask(self, sample: Sample, answers: Sequence[Arrays]) -> Arrays:
         if not answers:
             return sample.given
-        chosen = bought(sample, answers[0])
-        if len(answers) == 1:
-            return {"bought": chosen, "judged": np.where(chosen, sample.truth["judged"], 0.5)}
-        told(sample, answers)
-        return {}
+        for answer in answers:
+            chosen, _ = told(sample, answer)
+        if len(answers) > 1:
+            return {}
+        return {"bought": chosen, "judged": np.where(chosen, sample.truth["judgements"], sample.given["judged"])}
 
     def score(self, sample: Sample, answers: Sequence[Arrays]) -> float | Unscored:
-        return scored(lambda: point(accuracy, told(sample, answers) - 0.5, sample.truth["truth"]))
+        def right() -> float:
+            final = last(answers, 2)
+            told(sample, answers[0])
+            return point(accuracy, told(sample, final)[1] - 0.5, sample.truth["truth"])
+
+        return scored(right)
 
     def permuted(self, sample: Sample, seed: int) -> Sample:
         return shuffled(sample, seed)
@@ -294,24 +300,21 @@ def sample(
             "length": np.array([len(question.text) for question in questions]),
             "price": price,
             "budget": np.array([BUDGET * len(questions)]),
+            "bought": np.zeros(price.shape, bool),
+            "judged": np.repeat(said["direct"][:, None], len(PROTOCOLS), axis=1),
         },
-        truth={"truth": truth, "judged": np.stack([said[protocol] for protocol, _ in PROTOCOLS], axis=1)},
+        truth={"truth": truth, "judgements": np.stack([said[protocol] for protocol, _ in PROTOCOLS], axis=1)},
     )
 
 
-def bought(sample: Sample, answer: Arrays) -> Bool[np.ndarray, "questions protocols"]:
-    """What was chosen. InputError where it is more than the budget buys."""
+def told(
+    sample: Sample, answer: Arrays
+) -> tuple[Bool[np.ndarray, "questions protocols"], Float[np.ndarray, "questions"]]:
+    """What was chosen, and the probabilities. InputError where they can't be used, or cost more than the budget."""
     chosen = usable(answer, "bought", sample.given["price"].shape, low=0, high=1)
     if ((chosen != 0) & (chosen != 1)).any():
         raise InputError("'bought' has values between 0 and 1.", where="answer", fix="Say 1 for yes and 0 for no.")
     budget, spent = float(sample.given["budget"][0]), float((chosen * sample.given["price"]).sum())
     if spent > budget + 1e-6:
         raise InputError(f"This costs {spent:g}.", where="answer", fix=f"Spend {budget:g} at most.")
-    return chosen.astype(bool)
-
-
-def told(sample: Sample, answers: Sequence[Arrays]) -> np.ndarray:
-    """The probabilities that were answered. InputError where they, or what was bought, can't be used."""
-    final = last(answers, 2)
-    bought(sample, answers[0])
-    return usable(final, "probability", sample.truth["truth"].shape, low=0, high=1)
+    return chosen.astype(bool), usable(answer, "probability", sample.truth["truth"].shape, low=0, high=1)

@@ -34,7 +34,7 @@ from superalign.researcher.material import (
     truth_of,
     usable,
 )
-from superalign.researcher.weak_labels import LEARNING, layer
+from superalign.researcher.weak_labels import LEARNING, labels, layer
 from superalign.tasks.metrics import accuracy, point
 from superalign.tasks.splits import by_group
 
@@ -51,7 +51,7 @@ TASKS: dict[Part, tuple[str, ...]] = {
 FEWEST = 8
 EXTREME = 20.0  # PGR can't be larger or smaller by far, since a gap that small is refused
 
-LANGUAGE = Language(root="prediction", depth=6, parts=(layer(len(DEPTHS)), *LEARNING))
+LANGUAGE = Language(root="prediction", depth=6, parts=(layer(len(DEPTHS)), labels("weak"), *LEARNING))
 BASELINE = Expression(
     part="half_yes",
     inputs=(
@@ -60,7 +60,7 @@ BASELINE = Expression(
             parameters={"strength": STRENGTH},
             inputs=(
                 Expression(part="layer", parameters={"number": READING}),
-                Expression(part="hardened", inputs=(Expression(part="weak"),)),
+                Expression(part="hardened", inputs=(Expression(part="labels", parameters={"of": "weak"}),)),
             ),
         ),
     ),
@@ -157,7 +157,7 @@ def sample(
     from superalign.generalization.pgr import PairedBootstrap, pgr
 
     easy, train, test = read
-    labels, weak = (probe(easy[:, 0], truth[0], own[:, 0]) for own in (train, test))
+    label, weak = (probe(easy[:, 0], truth[0], own[:, 0]) for own in (train, test))
     ceiling = probe(train[:, 1 + READING], truth[1], test[:, 1 + READING])
     bootstrap = PairedBootstrap(truth[2], by_group(sets[2]))
     gap = pgr(weak, ceiling[None], ceiling[None], bootstrap)
@@ -168,7 +168,7 @@ def sample(
         given={
             "train": train[:, 1:],
             "train_shallow": train[:, 0],
-            "weak": expit(labels),
+            "weak": expit(label),
             "pair": np.unique(by_group(sets[1]), return_inverse=True)[1],
             "test": test[:, 1:],
             "depths": np.array(DEPTHS),

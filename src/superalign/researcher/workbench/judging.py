@@ -14,9 +14,7 @@ SURE = 1e-4  # no probability is nearer to 0 or 1
 
 
 def plan(given: Given, purchase: np.ndarray, belief: np.ndarray) -> dict[str, np.ndarray]:
-    if int(given["stage"]) == 0:
-        return {"bought": purchase}
-    return {"probability": belief}
+    return {"bought": purchase, "probability": belief}
 
 
 def uncertain(given: Given) -> np.ndarray:
@@ -63,8 +61,7 @@ def direct(given: Given) -> np.ndarray:
 
 
 def bought(given: Given, *, centred: bool) -> np.ndarray:
-    found, judged = _bought(given)
-    odds = _odds(judged)
+    found, odds = given["bought"].astype(bool), _odds(given["judged"])
     if centred:
         for protocol in np.flatnonzero(found.any(0)):
             own = found[:, protocol]
@@ -75,7 +72,7 @@ def bought(given: Given, *, centred: bool) -> np.ndarray:
 
 
 def only(given: Given, *, protocol: int) -> np.ndarray:
-    return _bought(given)[1][:, protocol]
+    return given["judged"][:, protocol]
 
 
 def product(given: Given, one: np.ndarray, other: np.ndarray, *, weight: float) -> np.ndarray:
@@ -95,13 +92,6 @@ def half_yes(given: Given, belief: np.ndarray, *, levels: bool) -> np.ndarray:
     for level in np.unique(of):
         odds[of == level] -= np.median(odds[of == level])
     return np.asarray(expit(odds))
-
-
-def _bought(given: Given) -> tuple[np.ndarray, np.ndarray]:
-    """What was bought, and what it says; nothing at the first stage."""
-    if "judged" in given:
-        return given["bought"].astype(bool), given["judged"]
-    return np.zeros(given["price"].shape, bool), np.full(given["price"].shape, 0.5)
 
 
 def _odds(probability: np.ndarray) -> np.ndarray:

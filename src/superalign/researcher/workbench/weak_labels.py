@@ -47,12 +47,8 @@ def principal(given: Given, features: Features, *, components: int, whitened: bo
     return Features(train / spread, test / spread)
 
 
-def weak(given: Given) -> Labels:
-    return Labels(np.clip(given["weak"], SURE, 1 - SURE), np.ones(len(given["weak"])))
-
-
-def first(given: Given) -> Labels:
-    return Labels(np.clip(given["first"], SURE, 1 - SURE), np.ones(len(given["first"])))
+def labels(given: Given, *, of: str) -> Labels:
+    return Labels(np.clip(given[of], SURE, 1 - SURE), np.ones(len(given[of])))
 
 
 def hardened(given: Given, labels: Labels) -> Labels:
@@ -183,7 +179,7 @@ def _spread(features: np.ndarray) -> np.ndarray:
 PARTS = {
     part.__name__: part
     for part in (
-        layer, beside, principal, weak, first, hardened, centred, sharpened, confident, weighted, consistent, smoothed,
+        layer, beside, principal, labels, hardened, centred, sharpened, confident, weighted, consistent, smoothed,
         relabelled, cleaned, mixed, product, logistic, ridge, mean_difference, blend, half_yes,
     )
 }  # fmt: skip
