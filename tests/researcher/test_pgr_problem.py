@@ -12,7 +12,7 @@ from superalign.contracts.errors import InputError
 from superalign.contracts.records import Question, Unscored
 from superalign.contracts.research import Expression, Problem, Sample
 from superalign.researcher.material import PARTS
-from superalign.researcher.problems.pgr import DEPTHS, TASKS, Pgr, probe, sample
+from superalign.researcher.problems.pgr import DEPTHS, READING, TASKS, Pgr, probe, sample
 from superalign.testing.tiny import tiny_model
 from tests.researcher.expressions import every_part, fits, parts_of, result
 
@@ -81,7 +81,7 @@ def test_the_ends_of_the_gap_score_0_and_1(made: Sample) -> None:
 
 def test_the_ceiling_is_what_the_same_recipe_makes_of_the_truth(made: Sample) -> None:
     train = np.tile([True, False], 100)
-    margin = probe(made.given["train"][:, 1], train, made.given["test"][:, 1])
+    margin = probe(made.given["train"][:, READING], train, made.given["test"][:, READING])
     assert np.mean((margin > 0) == made.truth["truth"]) == made.truth["ends"][1]
 
 

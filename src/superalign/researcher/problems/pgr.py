@@ -38,9 +38,9 @@ from superalign.researcher.weak_labels import LEARNING, labels, layer
 from superalign.tasks.metrics import accuracy, point
 from superalign.tasks.splits import by_group
 
-SHALLOW = 0.5  # the fraction of the layers below what the weak judge reads
+SHALLOW = 0.43  # the fraction of the layers below what the weak judge reads
 DEPTHS = (0.5, 0.6, 0.73, 0.87)
-READING = 1  # which of these the ceiling and the baseline read
+READING = 2  # which of these the ceiling and the baseline read
 STRENGTH = 1e-3
 EASY, HARD = (0,), (1, 2)  # levels that the weak judge was taught, and that it labels
 TASKS: dict[Part, tuple[str, ...]] = {
@@ -105,7 +105,7 @@ class Pgr:
     workbench = WORKBENCH / "weak_labels.py"
 
     def __init__(
-        self, model: str = EMBEDDED, labelled: int = 8, trained: int = 100, tested: int = 160, draws: int = 3
+        self, model: str = EMBEDDED, labelled: int = 8, trained: int = 150, tested: int = 240, draws: int = 2
     ) -> None:
         if min(labelled, trained, tested) < FEWEST or draws < 1:
             raise InputError("Too few groups or draws.", fix=f"Give 1 draw, and {FEWEST} groups of each, or more.")

@@ -40,7 +40,7 @@ KNOWN = ("cities", "passage", "same-country")  # tasks with labels
 TARGETS: dict[Part, tuple[str, ...]] = {
     "development": KNOWN,
     "sealed": ("table-chain", "proof"),
-    "final": ("ordering", "elements"),
+    "final": ("ordering", "arithmetic"),
 }
 FEWEST = 8  # questions of a target: fewer tell nothing
 
@@ -167,7 +167,7 @@ class Transfer:
     """Probe transfer: from labelled activations of some tasks, tell the truth on another.
 
     Targets of the three parts are different tasks; the labelled tasks are the same, with other groups. `groups` of each
-    task and draw are read, or as many as there are.
+    task and draw are read.
     """
 
     card = ProblemCard(
@@ -206,15 +206,11 @@ class Transfer:
         for draw in range(1, self.draws + 1):
             read, truth = {}, {}
             for name, pool in pools.items():
-                questions = pool.singles(*self._size(name))
+                questions = pool.singles(self.groups, LEVELS.get(name, (0, 1, 2)))
                 read[name] = reader(f"{name}, draw {draw}", questions)
                 truth[name] = truth_of(pool.key, questions)
             found += [sample(target, draw, read, truth) for target in TARGETS[part]]
         return found
-
-    def _size(self, task: str) -> tuple[int, tuple[int, ...]]:
-        """How many groups of which levels."""
-        return min(self.groups, 118 // self.draws if task == "elements" else self.groups), LEVELS.get(task, (0, 1, 2))
 
     def ask(self, sample: Sample, answers: Sequence[Arrays]) -> Arrays:
         if not answers:
