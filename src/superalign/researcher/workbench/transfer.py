@@ -44,6 +44,7 @@ def whitened(given: Given, view: View, *, by: str, shrinkage: float) -> View:
 
 
 def recoloured(given: Given, view: View, *, shrinkage: float) -> View:
+    """CORAL: Sun, Feng and Saenko 2016 (arXiv 1511.05547), algorithm 1."""
     off = _power(_covariance(_chosen(given, view, "sources"), shrinkage), -0.5)
     on = _power(_covariance(_chosen(given, view, "target"), shrinkage), 0.5)
     mean = view.source.mean(0)
