@@ -42,7 +42,12 @@ def view(root: Path, queue: ReviewQueue | None, keys: Secrets, *, host: str, rev
     """The whole application: the runs in `root`, and the queue where there is one, for whoever has the token."""
     pages = Pages(keys.csrf)
     app = FastAPI(
-        docs_url=None, redoc_url=None, openapi_url=None, default_response_class=HTMLResponse, telemetry=NO_TELEMETRY
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        default_response_class=HTMLResponse,
+        telemetry=NO_TELEMETRY,
     )
     _Door(pages, keys).add_to(app)
     _Runs(pages, root, queue, reviewer).add_to(app)
