@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -103,7 +104,7 @@ class _Runs:
         self._pages, self._root, self._queue, self._reviewer = pages, root, queue, reviewer
 
     def add_to(self, app: FastAPI) -> None:
-        for path, page in {
+        shown: dict[str, Callable[..., Any]] = {
             "/": self.list,
             "/runs/{name}": self.one,
             "/runs/{name}/trial": self.trial,
@@ -112,7 +113,8 @@ class _Runs:
             "/runs/{name}/logs/{log}": self.log,
             "/runs/{name}/report": self.report,
             "/runs/{name}/research": self.research,
-        }.items():
+        }
+        for path, page in shown.items():
             app.add_api_route(path, page, methods=["GET"], response_model=None)
         app.add_api_route("/runs/{name}/stop", self.stop, methods=["POST"], response_model=None)
 
