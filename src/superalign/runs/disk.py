@@ -98,8 +98,9 @@ class FolderLock:
         self._file.flush()
 
     def release(self) -> None:
-        self._file.truncate(0)  # a process that was killed leaves its number
-        self._file.close()
+        if not self._file.closed:
+            self._file.truncate(0)  # a process that was killed leaves its number
+            self._file.close()
 
 
 def work_in(folder: Path) -> Literal["going on", "ended", "cut off"]:
