@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from superalign.contracts.control import Opinion
-from superalign.contracts.research import Expression, Program, Proposal
+from superalign.contracts.research import Expression, Proposal
 from superalign.control.escaped import is_hidden
 from superalign.control.monitors import Finding, opinion
 
@@ -129,7 +129,7 @@ class TextMonitor:
     def rate(self, proposal: Proposal) -> Opinion:
         found = list(findings(proposal.hypothesis))
         found += findings(proposal.proposer)
-        if not isinstance(proposal.solution, Program):
+        if isinstance(proposal.solution, Expression):
             for text in _texts(proposal.solution):
                 found += findings(text)
         return opinion(self.name, found)

@@ -32,6 +32,7 @@ from superalign.researcher.language import Grammar
 from superalign.researcher.proposers.history import History
 from superalign.researcher.proposers.random import RandomProposer
 from superalign.researcher.variation import distance
+from superalign.testing.require import require
 
 Make = Callable[..., Proposer]  # called with `card` and `seed`
 TRIALS = 24  # of each run that the contract is checked by
@@ -279,9 +280,3 @@ def _card(name: str, language: Language, root: str, larger_is_better: bool) -> P
         baseline=Expression(part=root, inputs=(layer,) if root == "norm" else ()),
         smallest_gain=0.01,
     )
-
-
-def require(kept: bool, contract: str) -> None:
-    """AssertionError even under `python -O`."""
-    if not kept:
-        raise AssertionError(contract)
