@@ -58,7 +58,12 @@ def test_a_stranger_sees_nothing(stranger: TestClient, path: str) -> None:
     assert "proposal" not in answer.text and DONE not in answer.text and KEYS.csrf not in answer.text
 
 
-@pytest.mark.parametrize("token", ["", "x", KEYS.token[:-1], KEYS.token + "x", KEYS.csrf, "\udcff"])
+# Ids of their own: secrets differ in every process, and parallel workers must agree on the tests' names.
+@pytest.mark.parametrize(
+    "token",
+    ["", "x", KEYS.token[:-1], KEYS.token + "x", KEYS.csrf, "\udcff"],
+    ids=["none", "other", "shorter", "longer", "the form's", "no text"],
+)
 def test_another_token_does_not_open(stranger: TestClient, token: str) -> None:
     answer = stranger.post(
         "/login", data={"token": token.encode(errors="surrogatepass").hex() if "\udcff" in token else token}
@@ -107,7 +112,7 @@ def test_names_that_a_server_goes_by(header: str, listening: str, allowed: bool)
 
 
 @pytest.mark.parametrize("path", ["/queue/14", f"/runs/{RESEARCH}/stop"])
-@pytest.mark.parametrize("csrf", ["", "x", KEYS.token, KEYS.cookie])
+@pytest.mark.parametrize("csrf", ["", "x", KEYS.token, KEYS.cookie], ids=["none", "other", "token", "cookie"])
 def test_a_form_without_our_secret_decides_nothing(
     client: TestClient, queue: MemoryQueue, tmp_path: Path, path: str, csrf: str
 ) -> None:
