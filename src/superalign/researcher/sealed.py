@@ -1,10 +1,10 @@
 """The sealed evaluation: samples that no solution was chosen by, few queries, and answers that tell little.
 
-A query is answered as the Ladder does (Blum and Hardt 2015, algorithm 1): the best score so far, rounded to a step, and
-it moves only when a solution beats it by a step. So many queries teach a proposer little about the sealed samples, and
-their number is limited too. Final samples are opened once by a run, for all solutions that it compares, and every
-opening by any run is counted. All that was asked is on disk before it is answered: a killed evaluator asks for nothing
-twice and gives nothing away for free.
+A query is answered as the Ladder does (Blum and Hardt 2015, arXiv 1502.04585, algorithm 1): the best score so far,
+rounded to a step, and it moves only when a solution beats it by a step. So many queries teach a proposer little about
+the sealed samples, and their number is limited too. Final samples are opened once by a run, for all solutions that it
+compares, and every opening by any run is counted. All that was asked is on disk before it is answered: a killed
+evaluator asks for nothing twice and gives nothing away for free.
 """
 
 from __future__ import annotations

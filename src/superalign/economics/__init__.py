@@ -1,1 +1,0 @@
-"""How much research labour an amount of compute is, with its uncertainty."""
