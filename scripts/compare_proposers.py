@@ -14,7 +14,7 @@ from scipy import stats
 from superalign.contracts.registry import proposers
 from superalign.testing.proposers import formulas, instruments, play, reached
 
-SEARCHES = ("random", "tpe", "cma-es", "evolution")
+SEARCHES = ("random", "optuna", "cma-es", "evolution")
 
 
 def main() -> None:

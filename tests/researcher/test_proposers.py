@@ -23,7 +23,7 @@ from superalign.researcher.proposers.history import History
 from superalign.researcher.proposers.random import RandomProposer
 from superalign.testing.proposers import Toy, check_improves, check_proposer, formulas, instruments, makes_itself, play
 
-SEARCHES = ("cma-es", "evolution", "tpe")
+SEARCHES = ("cma-es", "evolution", "optuna")
 
 
 @pytest.mark.parametrize("name", ["random", *SEARCHES])
@@ -32,7 +32,7 @@ def test_each_keeps_the_contract(name: str) -> None:
     check_proposer(partial(proposers.make, name))
 
 
-@pytest.mark.parametrize("name", ["evolution"])  # tpe is slow: scripts/compare_proposers.py has measured it
+@pytest.mark.parametrize("name", ["evolution"])  # optuna is slow: scripts/compare_proposers.py has measured it
 def test_a_search_finds_more_than_chance_whether_large_or_small_is_better(name: str) -> None:
     check_improves(partial(proposers.make, name))
 

@@ -94,10 +94,10 @@ def report(folder: Folder) -> None:
         print((found.folder / "report.md").read_text(encoding="utf-8"), end="")
 
 
-@app.command(epilog="Example: superalign research compare location --proposers evolution,tpe --trials 20 --seeds 5")
+@app.command(epilog="Example: superalign research compare location --proposers evolution,optuna --trials 20 --seeds 5")
 def compare(
     problem: Annotated[str, typer.Argument(metavar="PROBLEM", help="See `superalign research problems list`.")],
-    proposers: Annotated[str, typer.Option(metavar="NAMES", help="Proposers, between commas.")] = "evolution,tpe",
+    proposers: Annotated[str, typer.Option(metavar="NAMES", help="Proposers, between commas.")] = "evolution,optuna",
     trials: Annotated[int, typer.Option(min=1, help="Of each proposer, and of random search beside it.")] = 30,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each proposer, with samples of their own.")] = 5,
     runs: Annotated[str, typer.Option(metavar="DIR", help="Where research runs are kept.")] = "runs",

@@ -40,7 +40,7 @@ class CmaEsProposer:
         if len(self._columns) > MOST_NUMBERS:
             raise InputError(
                 f"To spell a tree takes {len(self._columns)} numbers or more, and CMA-ES can do with {MOST_NUMBERS}.",
-                fix="Use the proposer tpe or evolution, or a language of less depth.",
+                fix="Use the proposer optuna or evolution, or a language of less depth.",
             )
         self._search: Any = None
         self._generation: list[tuple[np.ndarray, float]] = []

@@ -32,7 +32,7 @@ class HybridProposer:
         seed: int = 0,
         *,
         model: str,
-        optimizer: str = "tpe",
+        optimizer: str = "optuna",
         share: float = 0.3,
         **options: Any,
     ) -> None:

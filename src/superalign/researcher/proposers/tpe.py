@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 
-@proposers.register("tpe")
+@proposers.register("optuna")
 class TpeProposer:
     """Optuna's tree-structured Parzen estimator: each decision is drawn where good solutions decided and bad ones did
     not.
@@ -29,7 +29,7 @@ class TpeProposer:
     The first `startup` proposals are random. A decision is learnt from the trials that came to it.
     """
 
-    name = "tpe"
+    name = "optuna"
 
     def __init__(self, card: ProblemCard, seed: int = 0, startup: int = 10) -> None:
         self._history = History(card, seed)
@@ -117,6 +117,6 @@ def _optuna() -> Any:
     try:
         import optuna
     except ImportError:
-        raise InputError("The proposer 'tpe' needs Optuna.", fix="Run: pip install 'superalign[research]'") from None
+        raise InputError("The proposer 'optuna' needs Optuna.", fix="Run: pip install 'superalign[research]'") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
