@@ -84,7 +84,7 @@ def _decision(decision: Entry, final: Entry, entries: Sequence[Entry]) -> Iterat
     yield f"\nThis decision may err with probability {{{at}.level:.4f}}; every opening of final samples spends some."
     for number in range(len(body["reasons"])):
         yield f"\n- {{{at}.reasons.{number}}}"
-    yield "\n## What was compared, on the final samples\n\n| solution | mean score | by chance, at best |\n|---|---:|---:|"
+    yield "\n## What was compared, on the final samples\n\n| solution | mean score | by chance |\n|---|---:|---:|"
     opening = next(entry for entry in reversed(entries) if entry.kind == "opening" and entry.seq < final.seq)
     for number, name in enumerate(opening.body["names"]):
         mean, chance = (_where_measured(final, f"{key}.{number}") for key in ("means", "chance_best"))
