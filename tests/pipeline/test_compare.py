@@ -100,7 +100,8 @@ def test_the_verb_shows_the_comparison_and_where_the_report_is(compared: Finishe
     assert done.exit_code == 0, done.output
     shown, _, report = done.stdout.partition("\n\nReport: ")
     assert "Oversight protocols on passage" in shown and report.strip() == str(compared.folder / "report.html")
-    assert max(map(len, shown.splitlines())) <= 80
+    lines = [line for line in shown.splitlines() if str(compared.root) not in line]  # a path is not folded
+    assert max(map(len, lines)) <= 80
 
 
 def test_learning_costs_each_protocol_what_it_would_by_itself(make_plan: Callable[..., Plan], tmp_path: Path) -> None:

@@ -276,7 +276,6 @@ def test_a_decision_goes_into_the_ledger_with_its_reason(
     (entry,) = read(ledger, "review")
     told = entry.body
     assert (told["number"], told["verdict"], told["reason"], told["reviewer"]) == (14, verdict, "read it\ntwice", "ada")
-    assert 0 <= told["minutes"] < 5
     assert "read it" in client.get("/queue/14").text and "data-decide" not in client.get("/queue/14").text
 
 
@@ -333,7 +332,8 @@ def test_the_queue_on_disk_is_decided_from_its_pages(tmp_path: Path, browse: Bro
     client = browse(QueueOnDisk(tmp_path / "reviews.db"))
     form = {"csrf": KEYS.csrf, "verdict": "approve", "reason": "yes"}
     assert client.post(f"/queue/{number}", data=form).status_code == 409  # nobody has opened it
-    assert "⟨U+202E⟩evil" in client.get(f"/queue/{number}").text
+    shown = client.get(f"/queue/{number}").text
+    assert r"\u202eevil" in shown and "\u202e" not in shown and "<script>alert" not in shown
     assert "approved" in client.post(f"/queue/{number}", data=form).text
     assert queue.get(number).state == "approved" and "Nothing waits" in client.get("/queue").text
     assert client.get("/").text.count("data-item") == 0  # the queue is no run

@@ -67,7 +67,7 @@ class MemoryQueue:
                 ledger.append("review", decision.model_dump(mode="json"))
             decided = {"state": STATES[decision.verdict], "reason": decision.reason, "reviewer": decision.reviewer}
             self._items[item.number] = item.model_copy(update=decided)
-            self.minutes_left -= decision.minutes
+            self.minutes_left -= 1
             self.decisions.append(decision)
             return self._items[item.number]
 
