@@ -33,6 +33,7 @@ from superalign.researcher.attempt import attempt, mean_score
 from superalign.researcher.evaluator import Evaluator
 from superalign.researcher.folder import ResearchRun, Side, Trial, best
 from superalign.researcher.gate import Gate
+from superalign.researcher.progress import progress_of
 from superalign.researcher.samples import read_samples, write_samples
 from superalign.researcher.sealed import Final, beats_chance
 from superalign.researcher.stopping import Stopping
@@ -111,6 +112,7 @@ def tried(run: ResearchRun, bench: Bench, side: Side, ask: Callable[[], Proposal
         number=number, proposal=proposal, result=result, samples=samples, seconds=time.monotonic() - began
     )
     run.keep(Trial(side=side, outcome=outcome))
+    run.write("research.json", progress_of(run, bench.problem.card, "running").model_dump_json(indent=1))
     return outcome
 
 

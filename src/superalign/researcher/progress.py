@@ -31,7 +31,7 @@ def progress_of(
         best=_best(run, card, "proposer"),
         baseline=_best(run, card, "baseline"),
         random_best=_best(run, card, "control"),
-        budget_used=sum(trial.outcome.seconds for trial in run.trials),
+        budget_used=round(sum(trial.outcome.seconds for trial in run.trials), 1),
         budget_total=run.settings.seconds,
         budget_unit="seconds",
         outcomes=tuple(
