@@ -19,6 +19,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
+from superalign.contracts.control import Oversight
 from superalign.contracts.errors import InputError, RunError, SealError
 from superalign.contracts.records import Record
 from superalign.contracts.registry import PartCall
@@ -28,7 +29,6 @@ from superalign.provenance.ledger import Ledger
 from superalign.runs.disk import FolderLock, disk_errors, write_atomically
 
 Side = Literal["baseline", "proposer", "control"]
-Overseen = Literal["every-step", "suspicious", "outcomes"]
 STOP = "stop"
 
 
@@ -42,7 +42,7 @@ class Settings(Record):
     trials: int = Field(0, ge=0, description="Of the proposer, then stop; 0 for as many as there is time for.")
     patience: int = Field(0, ge=0, description="Trials of the proposer without a better one, then stop; 0 for never.")
     target: float | None = Field(None, description="Stop once a development score is as good.")
-    oversight: Overseen = Field("suspicious", description="Which proposals a person approves before they run.")
+    oversight: Oversight = Field("suspicious", description="Which proposals a person approves before they run.")
     reviewer_minutes: float = Field(10, ge=0, description="Of a person's time for the whole run.")
     deadline_seconds: float = Field(0, ge=0, description="How long a proposal waits for a person; then it is denied.")
     queries: int = Field(40, ge=0, description="Of the sealed samples, by all runs with this problem and seed.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,15 +12,22 @@ from safetensors.numpy import load, save
 
 from superalign.contracts.errors import RunError
 from superalign.contracts.research import Arrays, Sample
-from superalign.runs.disk import write_atomically
+from superalign.runs.disk import sync_folder, write_atomically
 
 
 def write_samples(folder: Path, samples: Sequence[Sample]) -> None:
-    """Every sample as two files, `NAME.given.safetensors` and `NAME.truth.safetensors`, each whole or not there."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Every sample as two files, `NAME.given.safetensors` and `NAME.truth.safetensors`. All are there, or the folder is
+    not: a part of the samples would be taken for all of them by a run that goes on.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    for old in (partial, folder):
+        shutil.rmtree(old, ignore_errors=True)
+    partial.mkdir(parents=True)
     for sample in samples:
-        write_arrays(folder / f"{sample.name}.given.safetensors", sample.given)
-        write_arrays(folder / f"{sample.name}.truth.safetensors", sample.truth)
+        write_arrays(partial / f"{sample.name}.given.safetensors", sample.given)
+        write_arrays(partial / f"{sample.name}.truth.safetensors", sample.truth)
+    partial.rename(folder)
+    sync_folder(folder.parent)
 
 
 def read_samples(folder: Path) -> list[Sample]:

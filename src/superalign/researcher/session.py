@@ -18,6 +18,7 @@ from superalign.researcher.gate import Gate
 from superalign.researcher.loop import Bench, concluded, development_samples, problem_of, search
 from superalign.researcher.progress import progress_of
 from superalign.researcher.writeup import write_up
+from superalign.runs.disk import FolderLock, disk_errors
 
 
 class Finished(Record):
@@ -32,13 +33,19 @@ class Finished(Record):
 def research(settings: Settings, root: Path, note: Callable[[str], None]) -> Finished:
     """Run it, or go on with it, under `root`; samples are shared by all runs there with the same problem and seed."""
     with ResearchRun.open(root, settings) as run:
-        return conducted(run, root, note)
+        shared = root / f"research-samples-{run.settings.problem.name}-{settings.seed}"
+        with disk_errors(root):
+            shared.mkdir(exist_ok=True)
+        lock = FolderLock(shared)  # two evaluators at once would each forget what the other was asked
+        try:
+            return conducted(run, root, shared, note)
+        finally:
+            lock.release()
 
 
-def conducted(run: ResearchRun, root: Path, note: Callable[[str], None]) -> Finished:
+def conducted(run: ResearchRun, root: Path, shared: Path, note: Callable[[str], None]) -> Finished:
     """Prepare, search, conclude, write up. What was finished before is not done again."""
     settings, problem = run.settings, problem_of(run)
-    shared = root / f"research-samples-{problem.card.name}-{settings.seed}"
     limits = Limits(seconds=4 * problem.card.seconds, cpu_seconds=int(4 * problem.card.seconds))
     sandbox = Sandbox(limits)
     run.note_once("sandbox", {"tier": str(sandbox.tier)})
