@@ -7,7 +7,8 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from cleanlab.filter import find_label_issues
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from superalign.contracts.records import Interval, Judgement, Question, Unscored
@@ -120,6 +121,17 @@ def test_confident_learning_by_hand() -> None:
     assert doubted(labels, probability).tolist() == [False, False, True, False, False, True]
     both = np.array([0.55, 0.45, 0.5, 0.5, 0.55, 0.45])  # 0.5 of each on average; one of exactly 0.5 is no doubt
     assert doubted(labels, both).tolist() == [False, True, False, False, True, False]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0.01, 0.99)), min_size=2, max_size=60))
+def test_confident_learning_doubts_what_cleanlab_doubts(labelled: list[tuple[bool, float]]) -> None:
+    labels, probability = (np.array(column) for column in zip(*labelled, strict=True))
+    assume(0 < labels.sum() < len(labels))
+    joint = np.stack([1 - probability, probability], axis=1)
+    theirs = find_label_issues(
+        labels.astype(int), joint, filter_by="confident_learning", min_examples_per_class=0, n_jobs=1
+    )
+    assert doubted(labels, probability).tolist() == theirs.tolist()
 
 
 def test_everything_is_measured_against_truth_of_the_hard_questions() -> None:

@@ -11,17 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from superalign.contracts.errors import RunError
+from superalign.contracts.errors import InputError, RunError
 from superalign.contracts.records import Unscored
 from superalign.contracts.registry import PartCall
 from superalign.contracts.research import Program, Proposal
+from superalign.contracts.review import ReviewDecision
+from superalign.control.approval import QUEUE, ReviewQueue
 from superalign.control.sandbox import Sandbox
 from superalign.provenance.ledger import verify
 from superalign.researcher.accept import Decision
 from superalign.researcher.folder import ResearchRun, Settings
 from superalign.researcher.gate import Gate
 from superalign.researcher.problems.location import Location
-from superalign.researcher.session import Finished, research
+from superalign.researcher.session import Finished, looked_at_again, research
 from superalign.researcher.writeup import built
 
 
@@ -50,6 +52,41 @@ def test_a_real_improvement_is_accepted_and_written_up(tmp_path: Path, sandbox: 
     report = (found.folder / "report.md").read_text()
     assert "**Accepted.**" in report and f"{found.progress.baseline:.3f}" in report
     verify(found.folder / "ledger.db")
+    a_person_is_asked_about(found)
+
+
+def a_person_is_asked_about(found: Finished) -> None:
+    """The result of the run above: nothing counts as taken over until a person has said so."""
+    assert found.word and found.word.state == "waiting" and found.progress.state == "waiting for review"
+    assert not any(outcome.accepted for outcome in found.progress.outcomes)
+    assert "No person has approved it yet" in (found.folder / "report.md").read_text()
+    queue = ReviewQueue(found.folder.parent / QUEUE)
+    (item,) = queue.pending()
+    assert looked_at_again(found.folder).word == found.word and len(queue.pending()) == 1  # nobody is asked twice
+    queue.open(item.number, "ann")
+    queue.decide(ReviewDecision(number=item.number, verdict="approve", reason="Seen 3 runs.", reviewer="ann"))
+    for _ in range(2):
+        again = looked_at_again(found.folder)
+        assert again.word and again.word.state == "approved" and again.progress.state == "done"
+        assert sum(outcome.accepted for outcome in again.progress.outcomes) == 1
+        assert "A person approved it: Seen 3 runs. (`ann`)" in (found.folder / "report.md").read_text()
+    with ResearchRun.existing(found.folder) as run:
+        assert len(run.ledger.entries("review")) == len(run.ledger.entries("asked")) == 1
+
+
+def test_where_no_query_is_left_the_best_by_development_is_concluded_with(tmp_path: Path, sandbox: Sandbox) -> None:
+    found = finished(tmp_path, settings(queries=1))
+    assert isinstance(found.decision, Decision)
+    with ResearchRun.existing(found.folder) as run:
+        queries = [entry.body for entry in run.ledger.entries("query")]
+        assert "feedback" in queries[0] and "spent" in queries[1]["refused"]
+
+
+def test_a_run_that_came_to_nothing_has_nothing_to_look_at_again(tmp_path: Path) -> None:
+    with ResearchRun.open(tmp_path, settings()) as run:
+        folder = run.folder
+    with pytest.raises(InputError, match="has not come to a decision"):
+        looked_at_again(folder)
 
 
 def test_where_nothing_helps_nothing_is_accepted(tmp_path: Path, sandbox: Sandbox) -> None:

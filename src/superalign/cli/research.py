@@ -11,10 +11,12 @@ import typer
 from superalign.cli.options import AsJson
 from superalign.cli.output import print_json, print_table, say
 from superalign.cli.parts import group
+from superalign.cli.review import review
 from superalign.contracts.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="The automated alignment researcher: problems, runs, their write-ups.")
 app.add_typer(group("problems", "Well-scoped problems with a sealed evaluation."), name="problems")
+app.command()(review)
 app.add_typer(group("proposers", "Whoever thinks of solutions."), name="proposers")
 
 RUN = "Example: superalign research run recall --proposer optuna --budget 30m"
@@ -37,7 +39,9 @@ def run(
         Literal["every-step", "suspicious", "outcomes"],
         typer.Option(help="Which proposals a person approves before they run."),
     ] = "suspicious",
-    minutes: Annotated[float, typer.Option(min=0, help="Of a reviewer's time, for the whole run.")] = 10,
+    minutes: Annotated[
+        float, typer.Option(min=0, help="Of a reviewer's time, for all runs in DIR; the first run sets it.")
+    ] = 10,
     deadline: Annotated[str, typer.Option(metavar="TIME", help="So long a proposal waits for a person.")] = "0s",
     above_reference: Annotated[
         bool, typer.Option("--above-reference", help="Go on above the recorded human solution.")
@@ -84,14 +88,11 @@ def stop(folder: Folder) -> None:
 
 @app.command()
 def report(folder: Folder) -> None:
-    """Build the write-up of a research run again from its ledger, and print it."""
-    from superalign.researcher.folder import ResearchRun
-    from superalign.researcher.loop import problem_of
-    from superalign.researcher.writeup import write_up
+    """Build the write-up of a run again from its ledger, with what a person has said of it since, and print it."""
+    from superalign.researcher.session import looked_at_again
 
-    with ResearchRun.existing(Path(folder)) as found:
-        write_up(found, problem_of(found).card)
-        print((found.folder / "report.md").read_text(encoding="utf-8"), end="")
+    found = looked_at_again(Path(folder))
+    print((found.folder / "report.md").read_text(encoding="utf-8"), end="")
 
 
 @app.command(epilog="Example: superalign research compare location --proposers evolution,optuna --trials 20 --seeds 5")
@@ -192,4 +193,6 @@ def show(finished: object) -> None:
             if isinstance(gain, Gain):
                 print(f"On final samples, over {name}: {gain.mean:+.3f}, at least {gain.low:+.3f}.")
         print("Accepted." if decision.accepted else "Rejected.", *(f"\n  - {reason}" for reason in decision.reasons))
+        if finished.word:
+            print(f"A person: {finished.word.says}")
     print(f"\nReport: {finished.folder / 'report.html'}")

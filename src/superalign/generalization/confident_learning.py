@@ -1,7 +1,8 @@
 """Which labels are likely to be wrong, by the labels alone: the baseline of those who clean data.
 
 Northcutt, Jiang and Chuang 2019, *Confident Learning* (arXiv 1911.00068), section 3: a label is doubted where another
-one is confidently predicted, out of sample. cleanlab calls it `filter_by="confident_learning"`.
+one is confidently predicted, out of sample. It doubts the very labels that cleanlab does with
+`filter_by="confident_learning"`.
 """
 
 from __future__ import annotations

@@ -43,7 +43,9 @@ class Settings(Record):
     patience: int = Field(0, ge=0, description="Trials of the proposer without a better one, then stop; 0 for never.")
     target: float | None = Field(None, description="Stop once a development score is as good.")
     oversight: Oversight = Field("suspicious", description="Which proposals a person approves before they run.")
-    reviewer_minutes: float = Field(10, ge=0, description="Of a person's time for the whole run.")
+    reviewer_minutes: float = Field(
+        10, ge=0, description="Of a person's time, for all runs in the folder: what the first one said."
+    )
     deadline_seconds: float = Field(0, ge=0, description="How long a proposal waits for a person; then it is denied.")
     queries: int = Field(40, ge=0, description="Of the sealed samples, by all runs with this problem and seed.")
     above_reference: bool = Field(False, description="Go on where solutions are better than the recorded human one.")

@@ -50,9 +50,9 @@ class Gate:
             return None
         solution = proposal.solution
         text = written(solution) if isinstance(solution, Expression) else solution.source
-        shown = tuple(map(_shown, MONITORS, opinions))
+        shown = tuple(map(shown_opinion, MONITORS, opinions))
         title = f"Run {side} {number} of {self.card.name}, by {proposal.proposer}?"
-        return self._decided(f"{side} {number}", title, proposal.hypothesis, _added(text), shown)
+        return self._decided(f"{side} {number}", title, proposal.hypothesis, as_added(text), shown)
 
     def denied_ceiling(self, score: float, reference: float) -> str | None:
         """Whether a person lets the run go on above the recorded human solution: why not, or None."""
@@ -90,13 +90,13 @@ class Gate:
         return f"{says[item.state]}: {item.reason}"
 
 
-def _added(text: str) -> str:
+def as_added(text: str) -> str:
     """The solution as a difference to nothing, for the reviewer's page."""
     lines = text.splitlines()
     return "\n".join(["--- nothing", "+++ proposed", f"@@ -0,0 +1,{len(lines)} @@", *(f"+{line}" for line in lines)])
 
 
-def _shown(monitor: Monitor, opinion: Opinion | Unscored) -> MonitorOpinion:
+def shown_opinion(monitor: Monitor, opinion: Opinion | Unscored) -> MonitorOpinion:
     if isinstance(opinion, Unscored):
         return MonitorOpinion(monitor=monitor.name, suspicion=opinion)
     return MonitorOpinion(

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from superalign.contracts.errors import SealError
 from superalign.contracts.records import Unscored
 from superalign.contracts.registry import PartCall, problems, proposers
 from superalign.contracts.research import (
@@ -128,7 +129,7 @@ def analysis_of(problem: Problem) -> dict[str, object]:
 
 
 def chosen(run: ResearchRun, bench: Bench, side: Side) -> Trial | None:
-    """The side's best on development samples whom the sealed ones prefer."""
+    """The side's best on development samples whom the sealed ones prefer; where no query is left, the very best."""
     card = bench.problem.card
     sign = 1 if card.larger_is_better else -1
     scored = [trial for trial in run.of(side) if isinstance(trial.outcome.result, float)]
@@ -136,8 +137,13 @@ def chosen(run: ResearchRun, bench: Bench, side: Side) -> Trial | None:
     different = {digest(solution_of(trial)): trial for trial in reversed(scored)}
     preferred = None
     for trial in sorted(different.values(), key=scored.index)[:ASKED_ABOUT]:
-        feedback = bench.evaluator.query(f"{run.folder.name}/{side}", solution_of(trial))
-        run.ledger.append("query", {"number": trial.outcome.number, "feedback": feedback.model_dump(mode="json")})
+        number = trial.outcome.number
+        try:
+            feedback = bench.evaluator.query(f"{run.folder.name}/{side}", solution_of(trial))
+        except SealError as refused:
+            run.ledger.append("query", {"number": number, "refused": str(refused)})
+            return preferred or trial
+        run.ledger.append("query", {"number": number, "feedback": feedback.model_dump(mode="json")})
         if feedback.moved or preferred is None:
             preferred = trial
     return preferred

@@ -10,17 +10,22 @@ from superalign.contracts.review import ResearchOutcome, ResearchProgress
 from superalign.researcher.accept import Decision
 from superalign.researcher.folder import ResearchRun, Side, best
 from superalign.researcher.notation import written
+from superalign.researcher.person import Word
 
 State = Literal["running", "waiting for review", "paused", "done", "stopped", "failed"]
 
 
 def progress_of(
-    run: ResearchRun, card: ProblemCard, state: State, decision: Decision | Unscored | None = None
+    run: ResearchRun,
+    card: ProblemCard,
+    state: State,
+    decision: Decision | Unscored | None = None,
+    word: Word | None = None,
 ) -> ResearchProgress:
-    """What `trials` say, and the decision where there is one."""
+    """What `trials` say, the decision where there is one, and a person's word on it."""
     opened = run.ledger.entries("opening")
-    accepted = opened[-1].body["found"] if isinstance(decision, Decision) and decision.accepted else None
-    says = "" if decision is None or isinstance(decision, Decision) else decision.reason
+    accepted = opened[-1].body["found"] if word and word.state == "approved" else None
+    says = decision.reason if isinstance(decision, Unscored) else word.says if word else ""
     return ResearchProgress(
         problem=card.name,
         metric=card.metric,

@@ -6,8 +6,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pydantic import Field
+
 from superalign.contracts.control import Limits
+from superalign.contracts.errors import InputError
 from superalign.contracts.records import Record, Unscored
+from superalign.contracts.research import ProblemCard
 from superalign.contracts.review import ResearchProgress
 from superalign.control.approval import QUEUE, ReviewQueue
 from superalign.control.sandbox import Sandbox
@@ -16,6 +20,7 @@ from superalign.researcher.evaluator import Evaluated, Evaluator
 from superalign.researcher.folder import ResearchRun, Settings
 from superalign.researcher.gate import Gate
 from superalign.researcher.loop import Bench, concluded, development_samples, problem_of, search
+from superalign.researcher.person import Word, word_on
 from superalign.researcher.progress import progress_of
 from superalign.researcher.writeup import write_up
 from superalign.runs.disk import FolderLock, disk_errors
@@ -27,6 +32,7 @@ class Finished(Record):
     folder: Path
     stopped: str
     decision: Decision | Unscored
+    word: Word | None = Field(None, description="A person's, on a decision that accepts.")
     progress: ResearchProgress
 
 
@@ -77,7 +83,35 @@ def finished(run: ResearchRun, bench: Bench, note: Callable[[str], None]) -> Fin
     note(f"stopped: {why}")
     decided = run.ledger.entries("decision")
     decision = Decision.model_validate(decided[-1].body) if decided else concluded(run, bench)
+    return settled(run, card, decision, why, bench.gate.queue)
+
+
+def settled(
+    run: ResearchRun, card: ProblemCard, decision: Decision | Unscored, why: str, queue: ReviewQueue | None
+) -> Finished:
+    """What a person says of it, and the write-up."""
+    word = None
+    if queue and isinstance(decision, Decision) and decision.accepted:
+        word = word_on(run, card, decision, queue)
     write_up(run, card)
-    progress = progress_of(run, card, "done", decision)
+    progress = progress_of(
+        run, card, "waiting for review" if word and word.state == "waiting" else "done", decision, word
+    )
     run.write("research.json", progress.model_dump_json(indent=1))
-    return Finished(folder=run.folder, stopped=why, decision=decision, progress=progress)
+    return Finished(folder=run.folder, stopped=why, decision=decision, word=word, progress=progress)
+
+
+def looked_at_again(folder: Path) -> Finished:
+    """A run that has concluded, with what a person has said since. InputError where it has not."""
+    with ResearchRun.existing(folder) as run:
+        decided, stopped = run.ledger.entries("decision"), run.ledger.entries("stopped")
+        if not decided or not stopped:
+            raise InputError(
+                "This run has not come to a decision.",
+                where=str(folder),
+                fix="Go on with it by the command that began it. If it ended so, nothing could be scored.",
+            )
+        path = folder.parent / QUEUE
+        queue = ReviewQueue(path) if path.exists() else None
+        decision = Decision.model_validate(decided[-1].body)
+        return settled(run, problem_of(run).card, decision, str(stopped[-1].body["why"]), queue)

@@ -45,17 +45,19 @@ def crossed(grammar: Grammar, one: Expression, other: Expression, rng: np.random
 
 def distance(grammar: Grammar, one: Expression, other: Expression) -> float:
     """How many parts must change: a part with all below it where parts differ; of a part that stays, the mean distance
-    of its parameters on their scales. 0 for equal expressions only; at most the size of the larger.
+    of its parameters on their scales. 0 for equal expressions only; never more than to change the whole, which is the
+    size of the larger.
     """
+    whole = float(max(size(one), size(other)))
     if one.part != other.part:
-        return float(max(size(one), size(other)))
+        return whole
     domains = grammar.parts[one.part].parameters
     moved = [
         abs(place_of(domain, one.parameters[name]) - place_of(domain, other.parameters[name]))
         for name, domain in domains.items()
     ]
     below = sum(distance(grammar, a, b) for a, b in zip(one.inputs, other.inputs, strict=True))
-    return (sum(moved) / len(moved) if moved else 0.0) + below
+    return min(whole, (sum(moved) / len(moved) if moved else 0.0) + below)
 
 
 def _stepped(grammar: Grammar, expression: Expression, rng: np.random.Generator) -> Iterator[Expression]:

@@ -22,6 +22,7 @@ from superalign.contracts.research import ProblemCard, Solution
 from superalign.provenance.ledger import Entry
 from superalign.report import charts
 from superalign.researcher.folder import ResearchRun, Side, best
+from superalign.researcher.person import RESULT
 from superalign.researcher.progress import shown
 
 REFERENCE = re.compile(r"\{(\d+)((?:\.[\w -]+)*)(?::([+.\d]*f|s|d))?\}")
@@ -75,6 +76,7 @@ def _decision(decision: Entry, final: Entry, entries: Sequence[Entry]) -> Iterat
             if body["credited"]
             else "It is not credited to the proposer: random search with as many trials may have done as well.\n"
         )
+        yield _person(entries)
     yield "\n| gain over | mean | lower bound |\n|---|---:|---:|"
     for name, words in (("over_baseline", "the baseline"), ("over_control", "random search, as many trials")):
         if "mean" in body[name]:
@@ -89,6 +91,17 @@ def _decision(decision: Entry, final: Entry, entries: Sequence[Entry]) -> Iterat
     for number, name in enumerate(opening.body["names"]):
         mean, chance = (_where_measured(final, f"{key}.{number}") for key in ("means", "chance_best"))
         yield f"| `{_quotable(name)}` | {mean} | {chance} |"
+
+
+def _person(entries: Sequence[Entry]) -> str:
+    """What a person said of it: nothing is taken over on the word of the criteria alone."""
+    said = [entry for entry in entries if entry.kind == "review" and entry.body["kind"] == RESULT]
+    if said:
+        verdict = "approved it" if said[-1].body["state"] == "approved" else "did not approve it"
+        return f"A person {verdict}: {{{said[-1].seq}.reason}} (`{_quotable(said[-1].body['reviewer'])}`)\n"
+    asked = [entry for entry in entries if entry.kind == "asked"]
+    where = f": it is item {{{asked[-1].seq}.item}} of the review queue" if asked else ""
+    return f"No person has approved it yet{where}.\n"
 
 
 def _where_measured(entry: Entry, path: str) -> str:
