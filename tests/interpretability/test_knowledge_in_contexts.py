@@ -10,7 +10,6 @@ import pytest
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Conversation, Unscored, Verdict
 from superalign.interpretability.knowledge_in_contexts import KnowledgeInContexts
-from superalign.testing import conformance
 
 from ..scripted import Says, ScriptedSubject, Shows, World, one_sided, text_of
 
@@ -82,10 +81,6 @@ def test_what_can_not_be_measured_is_unscored() -> None:
     alike = replace(WORLD.trusted(ScriptedSubject(WORLD.honest, KNOWS)), key=one_sided(WORLD.questions))
     found = KnowledgeInContexts().fit(alike).assess(ScriptedSubject(WORLD.honest, KNOWS))
     assert isinstance(found, Unscored) and "no probe can be fitted" in found.reason
-
-
-def test_it_conforms() -> None:
-    conformance.check_detector(KnowledgeInContexts)
 
 
 def test_too_few_groups_are_refused() -> None:

@@ -17,7 +17,6 @@ from superalign.contracts.registry import tasks
 from superalign.oversight.amplification import Amplification, pieces
 from superalign.oversight.combination import Combination
 from superalign.oversight.judge import ALLOWANCE, ScriptedJudge, Sitting
-from superalign.testing.conformance import check_overseer
 from tests.oversight.line_games import YES, Game, Reader, all_must_hold, one_decides, played, right, trusted_with
 
 GAMES = pytest.mark.parametrize("game", [one_decides, all_must_hold])
@@ -27,10 +26,6 @@ def amplified(game: Game, depth: int, reader: Reader | None = None) -> Amplifica
     overseer = Amplification(depth=depth)
     overseer._court.judge = reader or Reader()
     return overseer.learn(trusted_with(game))
-
-
-def test_it_keeps_the_contract() -> None:
-    check_overseer(Amplification)
 
 
 @GAMES

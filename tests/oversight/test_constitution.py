@@ -12,7 +12,6 @@ from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import Trusted
 from superalign.contracts.records import Clause, Conversation, Judgement, Probe, Specification, Unscored
 from superalign.oversight.constitution import Constitution
-from superalign.testing import conformance
 from tests.oversight.games import given, judged, passages
 from tests.scripted import ScriptedSubject, text_of
 
@@ -38,10 +37,6 @@ def trusted(model: ScriptedSubject) -> Trusted:
     clauses = tuple(Clause(id=f"clause-{i}", text=text, tested_by=tested) for i, text in enumerate(CLAUSES))
     specification = Specification(name="two", summary="Two clauses.", clauses=clauses)
     return Trusted(model, (), given().key, specification)
-
-
-def test_it_keeps_the_contract() -> None:
-    conformance.check_overseer(Constitution)
 
 
 def test_the_answer_after_the_critique_counts() -> None:

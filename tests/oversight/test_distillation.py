@@ -10,7 +10,6 @@ from superalign.contracts.protocols import Subject, Taught
 from superalign.contracts.records import Conversation, Judgement, Unscored
 from superalign.oversight import distillation
 from superalign.oversight.distillation import Distillation
-from superalign.testing.conformance import check_overseer
 from tests.oversight.line_games import Reader, all_must_hold, played, right, trusted_with, understanding
 from tests.scripted import ScriptedSubject, text_of
 
@@ -33,10 +32,6 @@ def distilled(school: School, monkeypatch: pytest.MonkeyPatch) -> Distillation:
     overseer = Distillation()
     overseer._court.judge = Reader()
     return overseer.learn(trusted_with(all_must_hold))
-
-
-def test_it_keeps_the_contract() -> None:
-    check_overseer(Distillation)
 
 
 def test_pupils_learn_amplified_answers_with_all_of_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:

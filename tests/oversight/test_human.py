@@ -9,12 +9,7 @@ import pytest
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Judgement, Unscored
 from superalign.oversight.human import Human
-from superalign.testing import conformance
 from tests.oversight.games import accuracy, given, judged, passages
-
-
-def test_it_keeps_the_contract() -> None:
-    conformance.check_overseer(Human)
 
 
 @pytest.mark.parametrize("error_rate", [0.0, 0.2])

@@ -14,14 +14,9 @@ from superalign.contracts.records import Unscored
 from superalign.oversight.direct import Direct
 from superalign.oversight.judge import ScriptedJudge
 from superalign.oversight.process import Process, none_refutes
-from superalign.testing import conformance
 from tests.oversight.games import Listening, accuracy, given, judged, passages
 
 probability = st.floats(0, 1)
-
-
-def test_it_keeps_the_contract() -> None:
-    conformance.check_overseer(Process)
 
 
 def test_every_step_approved_beats_a_judge_who_reads_a_few() -> None:

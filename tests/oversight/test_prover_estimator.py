@@ -5,7 +5,6 @@ from __future__ import annotations
 from superalign.contracts.records import Judgement
 from superalign.oversight.judge import ALLOWANCE, Sitting
 from superalign.oversight.prover_estimator import ProverEstimator
-from superalign.testing.conformance import check_overseer
 from tests.oversight.line_games import (
     NO,
     SILENT,
@@ -39,10 +38,6 @@ def overlooked(sitting: Sitting, line: int) -> str | None:
     """The line that says yes or no is misread in long evidence, not in what was given."""
     said = sitting.question.evidence[line]
     return {YES: NO, NO: YES}.get(said) if sitting.question.id.startswith("game/16-") else None
-
-
-def test_it_keeps_the_contract() -> None:
-    check_overseer(ProverEstimator)
 
 
 def test_an_error_that_the_prover_finds_is_corrected_by_a_judge_who_reads_no_more_than_he_may() -> None:

@@ -12,7 +12,6 @@ from superalign.contracts.records import Judgement, Question, Unscored
 from superalign.oversight import recursive_reward_modelling
 from superalign.oversight.judge import ALLOWANCE
 from superalign.oversight.recursive_reward_modelling import RecursiveRewardModelling, stages
-from superalign.testing.conformance import check_overseer
 from tests.oversight.line_games import Reader, one_decides, played, right, trusted_with, understanding
 from tests.scripted import ScriptedSubject, text_of
 
@@ -49,10 +48,6 @@ def share_right(found: Sequence[Judgement | Unscored], length: int) -> float:
     own = {question.id for question in ASKED[length][0]}
     kept = [(q, judged) for q, judged in zip(QUESTIONS, found, strict=True) if q.id in own]
     return right([judged for _, judged in kept], [q for q, _ in kept], ASKED[length][1])
-
-
-def test_it_keeps_the_contract() -> None:
-    check_overseer(RecursiveRewardModelling)
 
 
 def test_a_helper_who_understands_is_all_that_a_weak_judge_needs(monkeypatch: pytest.MonkeyPatch) -> None:

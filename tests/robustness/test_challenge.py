@@ -82,8 +82,7 @@ def assessed(writes: Writes, base: Writes = honest) -> Verdict:
     return found
 
 
-def test_it_conforms() -> None:
-    conformance.check_detector(Challenge)
+def test_it_conforms_on_a_decided_model() -> None:
     conformance.check_detector(Challenge, tiny_subject(decided=True))
 
 

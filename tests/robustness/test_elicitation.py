@@ -73,10 +73,6 @@ def assessed(subject: ModelSubject) -> Verdict:
     return found
 
 
-def test_it_conforms() -> None:
-    conformance.check_detector(Elicitation)
-
-
 def test_answers_that_are_too_wrong_to_be_guesses_are_reversed() -> None:
     found = assessed(locked([not truth for truth in TRUTH]))
     assert found.score > CONFIRMED

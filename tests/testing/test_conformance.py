@@ -26,8 +26,9 @@ def broken(check: Callable[[Any], None], part: Any, contract: str) -> None:
         check(part)
 
 
-def test_every_registered_part_conforms() -> None:
-    conformance.check_registered()
+@pytest.mark.parametrize(("kind", "name"), conformance.registered())
+def test_every_registered_part_conforms(kind: str, name: str) -> None:
+    conformance.check_part(kind, name)
 
 
 def test_a_registered_part_that_does_not_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

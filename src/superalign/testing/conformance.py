@@ -49,26 +49,30 @@ from superalign.testing.research import check_problem as check_problem
 from superalign.testing.tiny import tiny_relative, tiny_subject
 
 WORDS = ("apple", "bridge", "candle", "desert", "engine", "flower", "garden", "hammer", "island", "jacket", "kettle")
+FEW = 8
 CHANCE = 1e-6  # a leak is called one when chance would show it this rarely
 
 
 def check_registered() -> None:
     """Every registered part, ours and those of installed packages, made without arguments as a plan makes it."""
-    checks: tuple[tuple[Registry, Callable[[Callable[[], Any]], None]], ...] = (
-        (tasks, check_task),
-        (overseers, check_overseer),
-        (detectors, check_detector),
-        (organisms, check_organism),
-        (proposers, check_proposer),
-    )
-    for registry, check in checks:
-        for name in registry.names():
-            if registry is proposers and not makes_itself(registry.factory(name)):
-                continue  # it needs a model or a file
-            try:
-                check(partial(registry.make, name))
-            except AssertionError as broken:
-                raise AssertionError(f"{registry.kind.removesuffix('s')} {name!r}: {broken}") from None
+    for kind, name in registered():
+        check_part(kind, name)
+
+
+def registered() -> list[tuple[str, str]]:
+    """Kind and name of every part that there is a check for: what to parametrize a test of your own by."""
+    return [(kind, name) for kind, (registry, _) in CHECKS.items() for name in registry.names()]
+
+
+def check_part(kind: str, name: str) -> None:
+    """One of `registered`. A proposer that needs a model or a file makes nothing by itself, and is passed over."""
+    registry, check = CHECKS[kind]
+    if registry is proposers and not makes_itself(registry.factory(name)):
+        return
+    try:
+        check(partial(registry.make, name))
+    except AssertionError as broken:
+        raise AssertionError(f"{registry.kind.removesuffix('s')} {name!r}: {broken}") from None
 
 
 def check_task(make: Callable[[], Task]) -> None:
@@ -204,7 +208,8 @@ def check_overseer(make: Callable[[], Overseer]) -> None:
     closed = Watched(tiny_subject(), frozenset(Access) - {Access.WEIGHTS})  # of open weights a copy may be taught
     reading = make().learn(trusted_with(closed, given, key.only(given)))
     closed.broken = True
-    failed = attempt(lambda: reading.judge(judged), "when its reader measures nothing, judge must return Unscored")
+    few = judged[:FEW]  # an untaught model may have to argue in words, at length
+    failed = attempt(lambda: reading.judge(few), "when its reader measures nothing, judge must return Unscored")
     require(all(isinstance(j, Unscored) for j in failed), "what it could not read, it must return as Unscored")
 
 
@@ -345,3 +350,15 @@ def probabilities(judged: Sequence[Judgement | Unscored]) -> list[float | None]:
 def close(a: np.ndarray, b: np.ndarray) -> bool:
     """Equal up to the rounding of a forward pass in bfloat16, whose batches may be composed differently."""
     return bool(np.abs(a - b).max() <= 0.05 * np.abs(a).max())
+
+
+CHECKS: dict[str, tuple[Registry, Callable[[Callable[[], Any]], None]]] = {
+    registry.kind: (registry, check)
+    for registry, check in (
+        (tasks, check_task),
+        (overseers, check_overseer),
+        (detectors, check_detector),
+        (organisms, check_organism),
+        (proposers, check_proposer),
+    )
+}
