@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+import yaml
 
 from superalign.cli.options import AsJson
 from superalign.cli.output import print_json, print_table, say
 from superalign.cli.parts import group
 from superalign.cli.review import review
 from superalign.contracts.errors import InputError
+
+if TYPE_CHECKING:
+    from superalign.contracts.registry import PartCall
 
 app = typer.Typer(no_args_is_help=True, help="The automated alignment researcher: problems, runs, their write-ups.")
 app.add_typer(group("problems", "Well-scoped problems with a sealed evaluation."), name="problems")
@@ -23,6 +28,12 @@ RUN = "Example: superalign research run recall --proposer optuna --budget 30m"
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 Folder = Annotated[str, typer.Argument(metavar="RUN", help="The folder of a research run.")]
+Arguments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME.KEY=VALUE", help="An argument of a problem or proposer, as in llm.model=openai/NAME."
+    ),
+]
 
 
 @app.command(epilog=RUN)
@@ -46,21 +57,20 @@ def run(
     above_reference: Annotated[
         bool, typer.Option("--above-reference", help="Go on above the recorded human solution.")
     ] = False,
+    arguments: Arguments = None,
     as_json: AsJson = False,
 ) -> None:
     """Let a proposer work on PROBLEM, beside random search, and decide by samples that neither has seen.
 
     A run that was killed goes on with the same command.
     """
-    from superalign.contracts.registry import PartCall, problems, proposers
     from superalign.researcher.folder import Settings
     from superalign.researcher.session import research
 
-    problems.factory(problem)
-    proposers.factory(proposer)
+    asked, (by,) = calls(problem, [proposer], arguments)
     settings = Settings(
-        problem=PartCall(kind="problems", name=problem),
-        proposer=PartCall(kind="proposers", name=proposer),
+        problem=asked,
+        proposer=by,
         seed=seed,
         seconds=seconds(budget, "--budget"),
         patience=patience,
@@ -102,22 +112,17 @@ def compare(
     trials: Annotated[int, typer.Option(min=1, help="Of each proposer, and of random search beside it.")] = 30,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each proposer, with samples of their own.")] = 5,
     runs: Annotated[str, typer.Option(metavar="DIR", help="Where research runs are kept.")] = "runs",
+    arguments: Arguments = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare proposers at equal budget, on final samples, with intervals over seeds."""
     from superalign.contracts.records import Interval
-    from superalign.contracts.registry import PartCall
-    from superalign.contracts.registry import problems as known_problems
-    from superalign.contracts.registry import proposers as known_proposers
     from superalign.researcher import compare as measure
 
-    known_problems.factory(problem)
-    names = [name.strip() for name in proposers.split(",")]
-    for name in names:
-        known_proposers.factory(name)
+    asked, compared = calls(problem, [name.strip() for name in proposers.split(",")], arguments)
     found = measure.compare(
-        PartCall(kind="problems", name=problem),
-        [PartCall(kind="proposers", name=name) for name in names],
+        asked,
+        compared,
         Path(runs),
         trials=trials,
         seeds=range(seeds),
@@ -162,6 +167,84 @@ def sabotage(as_json: AsJson = False) -> None:
                 print(f"{one.outcome}: {one.name} ({one.noticed_by or 'noticed by the monitors, before it ran'})")
     if not found.held:
         raise typer.Exit(1)
+
+
+@app.command()
+def dial(
+    proposals: Annotated[int, typer.Option(min=4, help="In each stream, a quarter of them hostile.")] = 60,
+    minutes: Annotated[float, typer.Option(min=0, help="Of the person's time, for each stream.")] = 60,
+    each: Annotated[float, typer.Option(min=0.5, help="Minutes that a decision takes.")] = 2,
+    error: Annotated[float, typer.Option(min=0, max=1, help="How often the person decides wrongly.")] = 0.05,
+    seeds: Annotated[int, typer.Option(min=1, help="Streams.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what each setting of --approve costs a simulated person, and what it buys.
+
+    Honest and hostile proposals for `location` pass the same gate under every setting. Takes a few minutes.
+    """
+    from superalign.contracts.records import Interval
+    from superalign.researcher.dial import Stream, price
+
+    stream = Stream(proposals=proposals, minutes=minutes, minutes_each=each, error=error, seeds=seeds)
+    found = price(stream, note=say)
+    if as_json:
+        print_json([one.model_dump(mode="json") for one in found])
+        return
+
+    def shown(share: object) -> str:
+        return f"{share.value:.2f} [{share.low:.2f}, {share.high:.2f}]" if isinstance(share, Interval) else "—"
+
+    rows = [
+        {
+            "--approve": one.oversight,
+            "minutes": f"{one.minutes:.0f}",
+            "hostile ran": shown(one.hostile_ran),
+            "honest ran": shown(one.honest_ran),
+            "best": f"{one.best:.3f}" if isinstance(one.best, float) else "—",
+        }
+        for one in found
+    ]
+    print_table(rows, ("--approve", "minutes", "hostile ran", "honest ran", "best"))
+
+
+def calls(problem: str, by: list[str], arguments: list[str] | None) -> tuple[PartCall, list[PartCall]]:
+    """The problem and the proposers with what --set gives them. InputError for a name or an argument that none has."""
+    from superalign.contracts.registry import PartCall, problems, proposers
+
+    given: dict[str, dict[str, Any]] = {name: {} for name in (problem, *by)}
+    for argument in arguments or ():
+        dotted, equals, value = argument.partition("=")
+        name, dot, key = dotted.partition(".")
+        if not (equals and dot and key) or name not in given:
+            raise InputError(
+                f"--set is no argument of these: {argument!r}.",
+                fix=f"Type NAME.KEY=VALUE, where NAME is {' or '.join(given)}.",
+            )
+        given[name][key] = read_value(value, f"--set {argument}")
+    refuse_unknown(problem, inspect.signature(problems.factory(problem)), given[problem])
+    for name in by:
+        refuse_unknown(name, inspect.signature(proposers.factory(name)), given[name])
+    asked = PartCall(kind="problems", name=problem, arguments=given[problem])
+    return asked, [PartCall(kind="proposers", name=name, arguments=given[name]) for name in by]
+
+
+def refuse_unknown(name: str, takes: inspect.Signature, given: dict[str, Any]) -> None:
+    """InputError for arguments that a part does not take, and for those that it lacks."""
+    own = {key: one for key, one in takes.parameters.items() if key not in ("card", "seed")}
+    wrong = [key for key in given if key not in own]
+    lacks = [key for key, one in own.items() if one.default is one.empty and key not in given]
+    if wrong:
+        raise InputError(f"{name} takes no {wrong[0]!r}.", fix=f"It takes: {', '.join(own) or 'nothing'}.")
+    if lacks:
+        raise InputError(f"{name} needs {' and '.join(lacks)}.", fix=f"Add --set {name}.{lacks[0]}=VALUE.")
+
+
+def read_value(text: str, where: str) -> Any:
+    """A value as YAML has it: a number, a word, a list."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InputError("This value can't be read.", where=where, fix="Put it in quotes.") from None
 
 
 def seconds(text: str, option: str) -> float:
