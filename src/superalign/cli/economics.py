@@ -69,6 +69,46 @@ def labour(
         _show(found)
 
 
+def gain(
+    points: Annotated[
+        str, typer.Argument(metavar="FILE", help="Points (JSON or CSV): recipe, seed, compute and loss of each.")
+    ],
+    recipe: Annotated[str | None, typer.Option(metavar="NAME", help="The recipe whose gain it is.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What it is compared with. Default: the file's first.")
+    ] = None,
+    loss: Annotated[
+        list[float] | None, typer.Option(help="At this loss; once for each. Default: four that all seeds share.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How much less compute one recipe of training takes than another to the same loss, with an interval over seeds."""
+    from superalign.contracts.records import Unscored
+    from superalign.economics.gain import gains, read_points
+
+    found = gains(read_points(Path(points)), recipe, baseline, loss or ())
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    from superalign.economics.drawn import short
+    from superalign.report.terminal import plain
+
+    pairs = ", seed by seed" if found.paired else ""
+    print(f"Compute of {plain(found.baseline)} over that of {plain(found.recipe)}, at equal loss.")
+    print(f"{found.seeds} seeds{pairs}.\n")
+    rows = [
+        {"loss": f"{at.loss:.4g}", "gain": "unscored", "95 %": at.gain.reason}
+        if isinstance(at.gain, Unscored)
+        else {
+            "loss": f"{at.loss:.4g}",
+            "gain": short(at.gain.value),
+            "95 %": f"{short(at.gain.low)} to {short(at.gain.high)}",
+        }
+        for at in found.at
+    ]
+    print_table(rows, ("loss", "gain", "95 %"))
+
+
 def _show(found: Forecast) -> None:
     from superalign.economics import drawn
     from superalign.report.terminal import plain
@@ -108,3 +148,4 @@ def _draw(found: Forecast, path: Path) -> None:
 
 
 app.command("labour", epilog=LABOUR_EXAMPLES)(labour)
+app.command("gain", epilog="Example: superalign economics gain points.csv --baseline plain --recipe fast")(gain)
