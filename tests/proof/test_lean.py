@@ -29,7 +29,7 @@ elif "-o" in sys.argv:
     except OSError:
         pass
 else:
-    assert os.environ["LEAN_PATH"] == os.getcwd()
+    assert os.environ["LEAN_PATH"].split(os.pathsep)[0] == os.getcwd()
     assert open("Audit.lean").read().startswith("import Theory")
     print({answer!r})
 """
@@ -82,6 +82,7 @@ def test_what_the_axioms_are_decides(
         "set_option debug.skipKernelTC true",
         "theorem three : 1 = 1 := by native_decide",
         "import Lean",
+        'def a := "/-"\n#eval 1\ndef b := "-/"',
     ],
 )
 def test_words_that_could_change_what_is_said_leave_it_unknown(
@@ -89,11 +90,11 @@ def test_words_that_could_change_what_is_said_leave_it_unknown(
 ) -> None:
     found = asked(tmp_path, monkeypatch, "'two' does not depend on any axioms", f"{THEOREM}{line}\n")
     assert found.status == "unknown"
-    assert found.says.startswith("Line 2")
+    assert found.says.startswith(("Line 2", "Line 3"))
 
 
-def test_the_same_words_in_comments_do_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = f"-- without sorry\n/- an axiom\n-/ {THEOREM}"
+def test_comments_state_no_theorem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"-- theorem one : 1\n/- theorem three\n-/ {THEOREM}"
     assert asked(tmp_path, monkeypatch, "'two' does not depend on any axioms", text).status == "proved"
 
 

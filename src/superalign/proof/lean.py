@@ -6,6 +6,7 @@ folder that it can write to, and words of commands by which a file could change 
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from importlib.util import find_spec
@@ -40,15 +41,14 @@ def prove_in_lean(asked: Asked, limits: Limits, folder: Path) -> Answer:
     if asked.proof or asked.solvers:
         raise InputError("A file for Lean holds its proofs.", where=str(asked.problem), fix="Leave the option out.")
     text = read_text(asked.problem, encoding="utf-8")
-    bare = COMMENT.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
     about = Answer(
         status="unknown", says="", problem=asked.problem.name, sha256=file_digest(asked.problem), language="Lean 4"
     )
-    if found := FORBIDDEN.search(bare):
-        line = bare.count("\n", 0, found.start()) + 1
+    if found := FORBIDDEN.search(text):  # in comments, too: a string can look as if a comment began in it
+        line = text.count("\n", 0, found.start()) + 1
         says = f"Line {line} has {found[0]}: what rests on it, or could change what Lean prints, is not proved here."
         return about.model_copy(update={"says": says})
-    theorems = stated(bare)
+    theorems = stated(COMMENT.sub(" ", text))
     if not theorems:
         raise InputError("The file states no theorem.", where=str(asked.problem), fix="State one and prove it.")
     compiler, confined = program("lean"), _bubblewrap()
@@ -93,34 +93,27 @@ def _audited(compiler: str, confined: list[str], theorems: list[str], limits: Li
     odd = [name for name in theorems if not NAME.fullmatch(name)]
     lines = ["import Theory", *(f"#print axioms {name}" for name in theorems if name not in odd)]
     (folder / "Audit.lean").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("LEAN_PATH"))))
     began = time.monotonic()
     version = re.search(r"version ([\w.+-]+)", _confined(confined, [compiler, "--version"], limits, folder).said)
-    ended = _confined([*confined, "--setenv", "LEAN_PATH", str(folder)], [compiler, "Audit.lean"], limits, folder)
+    ended = _confined([*confined, "--setenv", "LEAN_PATH", path], [compiler, "Audit.lean"], limits, folder)
     rests: dict[str, set[str]] = {}
     for name, _, axioms in RESTS_ON.findall(ended.said):
         rests.setdefault(name, set()).update(axioms.replace(",", " ").split())
     silent = [name for name in theorems if name not in rests]
     assumed = {axiom for axioms in rests.values() for axiom in axioms}
     if ended.lost or ended.code != 0:
-        reason = ended.lost or _said(ended.said) or "the audit finds an error"
+        wrong = ended.lost or _said(ended.said) or "the audit finds an error"
     elif odd or silent:
-        reason = f"it says nothing of {', '.join(odd or silent)}"
-    elif assumed - STANDARD:
-        reason = f"they rest on {', '.join(sorted(assumed - STANDARD))}"
+        wrong = f"it says nothing of {', '.join(odd or silent)}"
     else:
-        used = f"no axioms but {', '.join(sorted(assumed))}" if assumed else "no axioms"
-        return Check(
-            kernel="lean",
-            version=version[1] if version else "",
-            accepted=True,
-            reason=f"they rest on {used}",
-            seconds=time.monotonic() - began,
-        )
+        wrong = f"they rest on {', '.join(sorted(assumed - STANDARD))}" if assumed - STANDARD else ""
+    used = f"no axioms but {', '.join(sorted(assumed))}" if assumed else "no axioms"
     return Check(
         kernel="lean",
         version=version[1] if version else "",
-        accepted=False,
-        reason=reason,
+        accepted=not wrong,
+        reason=wrong or f"they rest on {used}",
         seconds=time.monotonic() - began,
     )
 
@@ -134,12 +127,9 @@ def _bubblewrap() -> list[str] | None:
 
 
 def _confined(confine: list[str], command: list[str], limits: Limits, folder: Path) -> Ended:
-    """Run without network, with everything read-only but the folder; other users' files in /tmp are not there."""
+    """Run without network and processes of others, with everything read-only but the folder."""
     first, *more = confine
-    view = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
-    seen = [part for part in (Path(command[0]).resolve().parent,) if part.is_relative_to("/tmp")]
-    for part in seen:
-        view += ["--ro-bind", str(part), str(part)]
+    view = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--setenv", "TMPDIR", str(folder)]
     view += ["--bind", str(folder), str(folder), "--chdir", str(folder)]
     alone = ["--unshare-all", "--die-with-parent", "--new-session"]
     return run([first, *view, *alone, *more, "--", *command], limits, folder, errors=True)

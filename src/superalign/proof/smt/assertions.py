@@ -6,9 +6,11 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import compress
+from operator import not_
 from pathlib import Path
 
 from superalign import __version__
@@ -76,8 +78,8 @@ def prove_assertions(asked: Asked, limits: Limits, folder: Path) -> Answer:
     if "model" in found:
         attempts = [attempt.model_copy(update={"claims": "satisfiable"})]
         return _evaluated(script, str(found["model"]), about, attempts, folder)
-    lemmas = _read_lemmas("".join(_lines(found)), SEARCH)
-    check = _added_up(lowering, lemmas)
+    lemmas = read_lemmas(found, SEARCH)
+    check = added_up(lowering, lemmas)
     about = about.model_copy(update={"attempts": (attempt.model_copy(update={"claims": "unsatisfiable"}),)})
     if not check.accepted:
         return about.model_copy(update={"says": f"A lemma does not hold: {check.reason}.", "checks": (check,)})
@@ -109,16 +111,17 @@ def _searched(text: str, limits: Limits, folder: Path) -> tuple[dict[str, object
     return dict(json.loads(found.read_text(encoding="ascii"))), ""
 
 
-def _lines(found: dict[str, object]) -> list[str]:
-    """The search's lemmas as a certificate has them; whatever they are, they are read again strictly."""
+def read_lemmas(found: Mapping[str, object], where: str) -> Lemmas:
+    """The search's lemmas, read as strictly as those of a certificate. InputError where they are none."""
     branches, lemmas = found.get("branches"), found.get("lemmas")
     if not isinstance(branches, list) or not isinstance(lemmas, list):
-        return ["?"]
-    flat = [f"b {' '.join(map(str, branch))}\n" for branch in branches]
-    return flat + [f"l {' '.join(str(part) for pair in lemma for part in pair)}\n" for lemma in lemmas]
+        raise InputError("There are no lemmas.", where=where, fix="Give branches and lemmas.")
+    lines = [f"b {' '.join(map(str, branch))}" for branch in branches]
+    lines += [f"l {' '.join(str(part) for pair in lemma for part in pair)}" for lemma in lemmas]
+    return _parsed("\n".join(lines), where)
 
 
-def _read_lemmas(text: str, where: str) -> Lemmas:
+def _parsed(text: str, where: str) -> Lemmas:
     branches, lemmas = [], []
     for number, line in enumerate(text.splitlines(), 1):
         kind, *words = line.split()
@@ -138,7 +141,7 @@ def _read_lemmas(text: str, where: str) -> Lemmas:
     return Lemmas(tuple(branches), tuple(lemmas))
 
 
-def _added_up(lowering: Lowering, lemmas: Lemmas) -> Check:
+def added_up(lowering: Lowering, lemmas: Lemmas) -> Check:
     """Whether each lemma's inequalities contradict each other, by exact addition. Branches are made on the way."""
     began, wrong = time.monotonic(), ""
     try:
@@ -188,7 +191,7 @@ def _contradictory(lemmas: Lemmas, settled: Settled, about: Answer, folder: Path
     kept = folder / "proof.txt"
     kept.write_text(lemmas.text() + settled.certificate.read_text(encoding="ascii"), encoding="ascii")
     names = " and ".join(check.kernel for check in settled.checks)
-    added = f" The {len(lemmas.lemmas)} lemmas of arithmetic add up." if before else ""
+    added = f" Lemmas of arithmetic that add up: {len(lemmas.lemmas)}." if lemmas.lemmas else ""
     says = f"The assertions are contradictory: {names} accept the proof.{added}"
     return about.model_copy(update={"status": "proved", "says": says, "certificate": certificate("smt-proof", kept)})
 
@@ -200,11 +203,11 @@ def _given(script: Script, lowering: Lowering, path: Path, about: Answer, limits
     body = text.removeprefix("sat\n")  # as solvers print it before a model
     if body.lstrip().startswith("("):
         return _evaluated(script, body, about, [attempt.model_copy(update={"claims": "satisfiable"})], folder)
-    is_head: Callable[[str], bool] = lambda line: line[:2] in ("b ", "l ")  # noqa: E731
-    head = [line for line in text.splitlines(keepends=True) if is_head(line)]
-    rest = "".join(line for line in text.splitlines(keepends=True) if not is_head(line))
-    lemmas, steps = _read_lemmas("".join(head), str(path)), parse_drat(rest, str(path))
-    check = _added_up(lowering, lemmas)
+    lines = text.splitlines(keepends=True)
+    of_arithmetic = [line.startswith(("b ", "l ")) for line in lines]
+    lemmas = _parsed("".join(compress(lines, of_arithmetic)), str(path))
+    steps = parse_drat("".join(compress(lines, map(not_, of_arithmetic))), str(path))
+    check = added_up(lowering, lemmas)
     problem, proof = folder / "formula.cnf", folder / "given"
     problem.write_text(lowering.formula(lemmas.lemmas if check.accepted else ()).dimacs(), encoding="ascii")
     proof.write_text(write_drat(steps), encoding="ascii")

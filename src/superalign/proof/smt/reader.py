@@ -31,7 +31,7 @@ Expression: TypeAlias = "str | list[Expression]"
 
 TOKEN = re.compile(r'\s+|;[^\n]*|(?P<text>"(?:[^"]|"")*")|\|(?P<quoted>[^|\\]*)\||(?P<plain>[()]|[^\s()|";]+)')
 NUMERAL, DECIMAL = re.compile(r"0|[1-9][0-9]*"), re.compile(r"(0|[1-9][0-9]*)\.[0-9]+")
-SILENT = {"set-logic", "set-info", "set-option", "check-sat", "get-model", "exit", "get-value", "get-info", "echo"}
+SILENT = {"set-logic", "set-info", "set-option", "check-sat", "get-model", "get-value", "get-info", "echo"}
 DEEPEST = 400  # nested brackets; deeper ones are for a program that writes, which can use let
 MOST_READ = 3_000_000
 RESERVED = {
@@ -94,6 +94,8 @@ def _carried_out(script: Script, command: Expression, checked: bool) -> bool:
         case ["check-sat"]:
             if checked:
                 raise Illtyped("a second (check-sat); one question to a file")
+            return True
+        case ["exit"]:
             return True
         case [str(name), *_] if name in SILENT:
             return checked
@@ -219,7 +221,7 @@ def _applied(script: Script, name: str, args: list[Term]) -> Term:
         inner = {parameter: arg for (parameter, _), arg in zip(definition.parameters, args, strict=True)}
         term = _term(script, definition.body, inner)
         if (definition.gives, term.sort, term.op) == (REAL, INT, "constant"):
-            term = script.terms.constant(Fraction(term.value), REAL)  # type: ignore[arg-type]
+            term = script.terms.constant(Fraction(term.value), REAL)
         if term.sort != definition.gives:
             raise Illtyped(f"{name[:40]} is defined to be {definition.gives}, and is {term.sort}")
         return term
