@@ -9,6 +9,7 @@ import typer
 from superalign.cli import (
     bench,
     doctor,
+    economics,
     ledger,
     models,
     oversight,
@@ -77,5 +78,6 @@ app.command("report", rich_help_panel=AFTERWARDS)(report.report)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=AFTERWARDS)
 app.command("view", rich_help_panel=AFTERWARDS, epilog=view.EXAMPLES)(view.view)
 app.command("prove", rich_help_panel=AFTERWARDS, epilog=prove.EXAMPLES)(prove.prove)
+app.add_typer(economics.app, name="economics", rich_help_panel=AFTERWARDS)
 app.command("bench", rich_help_panel=AFTERWARDS, epilog=bench.EXAMPLES)(bench.bench)
 app.command("doctor", rich_help_panel=AFTERWARDS)(doctor.doctor)

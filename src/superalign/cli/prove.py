@@ -24,7 +24,9 @@ MIB = 2**20
 
 
 def prove(
-    problem: Annotated[str, typer.Argument(metavar="FILE", help="What is to be proved, a .cnf or .v file.")],
+    problem: Annotated[
+        str, typer.Argument(metavar="FILE", help="What is to be proved: a .cnf, .smt2, .v or .lean file.")
+    ],
     seconds: Annotated[float, typer.Option(min=0.1, help="For everything together.")] = 60,
     memory: Annotated[int, typer.Option(min=256, metavar="MIB", help="For each process.")] = 2048,
     proof: Annotated[
@@ -40,7 +42,8 @@ def prove(
 ) -> None:
     """Prove FILE or refute it, and believe only what a kernel has checked.
 
-    A set of clauses (.cnf) is proved to be contradictory, or refuted by a model; theorems in Rocq (.v) can be proved.
+    Clauses (.cnf) and assertions (.smt2) are proved to be contradictory, or refuted by a model; theorems in Rocq (.v)
+    and Lean (.lean) can be proved.
     Exit code 0 for an answer that was verified, 3 for none.
     """
     from superalign.proof.engine import prove

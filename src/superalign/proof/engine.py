@@ -10,10 +10,12 @@ from tempfile import TemporaryDirectory
 
 from superalign.contracts.errors import InputError
 from superalign.proof.dimacs import prove_clauses
+from superalign.proof.lean import prove_in_lean
 from superalign.proof.processes import Limits
 from superalign.proof.question import Asked, Prover
 from superalign.proof.records import Answer
 from superalign.proof.rocq import prove_theorems
+from superalign.proof.smt.assertions import prove_assertions
 from superalign.provenance.digest import canonical_json
 
 MEMORY_BYTES = 2**31  # of memory for each process
@@ -24,6 +26,8 @@ PROVERS: dict[str, Prover] = {
     ".cnf": prove_clauses,
     ".dimacs": prove_clauses,
     ".v": prove_theorems,
+    ".smt2": prove_assertions,
+    ".lean": prove_in_lean,
 }
 
 

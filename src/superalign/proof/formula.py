@@ -48,8 +48,8 @@ def row(literals: Sequence[int]) -> str:
     return " ".join(map(str, (*literals, 0))) + "\n"
 
 
-def read_text(path: Path, most: int = MOST_BYTES) -> str:
-    """The text of a file. InputError where it is missing, longer than `most` bytes, or no ASCII text."""
+def read_text(path: Path, most: int = MOST_BYTES, encoding: str = "ascii") -> str:
+    """The text of a file. InputError where it is missing, longer than `most` bytes, or not of this encoding."""
     try:
         with path.open("rb") as file:
             content = file.read(most + 1)
@@ -58,11 +58,11 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
     if len(content) > most:
         raise InputError(f"The file has more than {most:,} bytes.", where=str(path), fix="Split the problem.")
     try:
-        return content.decode("ascii")
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InputError(
-            f"Line {line} holds a byte that is no ASCII text.", where=str(path), fix="Write it as text."
+            f"Line {line} holds a byte that is no {encoding.upper()} text.", where=str(path), fix="Write it as text."
         ) from None
 
 

@@ -33,7 +33,7 @@ class Check(Record):
 class Certificate(Record):
     """A file that shows the answer to whoever checks it again, kept beside this record."""
 
-    kind: Literal["drat", "model", "vo"]
+    kind: Literal["drat", "model", "vo", "smt-model", "smt-proof", "olean"]
     file: str
     sha256: str
     bytes: int
