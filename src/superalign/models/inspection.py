@@ -142,7 +142,8 @@ class Inspector:
         except InputError as error:
             self.refuse("declaration", error.what)
             return None
-        self.check_order(again)
+        if not self.check_order(again):
+            return None
         self.check_first_state(again, "")
         return again
 
@@ -194,21 +195,24 @@ class Inspector:
         self.passed("lessons", says)
         return pupils
 
-    def check_order(self, again: Retraining) -> None:
-        """Batches and learning rates must be those that recipe, lessons and seeds make."""
+    def check_order(self, again: Retraining) -> bool:
+        """Batches and learning rates must be those that recipe, lessons and seeds make. False when there are more or
+        fewer, so that nothing can be replayed.
+        """
         batches = [batch for segment in self.found.segments for batch in segment.batches]
         rates = [rate for segment in self.found.segments for rate in segment.learning_rates]
         if len(batches) != again.recipe.steps:
             self.refuse("order", f"{len(batches)} steps, where the recipe has {again.recipe.steps}")
-            return
+            return False
         for step, (batch, rate) in enumerate(zip(batches, rates, strict=True), start=1):
             if batch != again.batches[step - 1]:
                 self.refuse("order", f"step {step} was not fed what recipe, lessons and seed tell")
-                return
+                return True
             if rate != again.learning_rate(step):
                 self.refuse("order", f"step {step} had the learning rate {rate:g}, not {again.learning_rate(step):g}")
-                return
+                return True
         self.passed("order", f"batches and learning rates of all {len(batches)} steps follow from the recipe")
+        return True
 
     def check_first_state(self, loop: Replayable | None, lacks: str) -> None:
         """The first state must be that in which such a training begins."""
@@ -269,7 +273,10 @@ class Inspector:
                     result = replayed(loop, segment, before, after)
                 except ValueError as error:
                     self.refuse("replay", f"{where}: {error}")
-                    return done
+                    continue
+                except (KeyError, IndexError, TypeError, RuntimeError) as error:  # states of any content, loops too
+                    self.skip("replay", f"{where}: can't be taken again: {type(error).__name__}: {error}")
+                    continue
                 done.append(number)
                 apart = max(result.distance, result.optimizer_distance)
                 furthest = max(furthest, apart)

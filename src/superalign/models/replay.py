@@ -74,6 +74,8 @@ def replayed(loop: Replayable, segment: Segment, before: Mapping[str, Tensor], a
     """Take the segment's steps from the state `before`, and compare with the state `after`. ValueError when `before`
     does not fit what is trained.
     """
+    if set(of(WEIGHTS, before)) != set(of(WEIGHTS, after)):
+        raise ValueError("the states before and after it are not of the same tensors")
     with torch.random.fork_rng():
         restore(loop, before)
         fed = [loop.step(number) for number in range(segment.first, segment.last + 1)]

@@ -130,7 +130,6 @@ class Recorder:
         tensors = state_tensors(self._optimizer, self._names)
         if self._steps == 0:
             tensors |= self._generators or {}
-
         file = f"{STATES}/{self._steps:06}.safetensors"
         save_file(tensors, self.folder / file)
         return State(step=self._steps, file=file, **state_digests(tensors))
