@@ -22,12 +22,13 @@ from superalign.models.training_data import TRAINING_DATA
 from superalign.models.transcript import OPTIMIZER, WEIGHTS, state_digests, state_tensors, this_machine
 from superalign.provenance import transcript as log
 from superalign.provenance.digest import file_digest
+from superalign.provenance.model_signature import SIGNATURE
 from superalign.provenance.transcript import Check, Outcome, Transcript, chance_of_missing, drawn
 
 SEGMENTS = 3  # replayed unless more are asked for
 # On another class of machine: how far a replay may end from what was told, over the way that the segment went.
 TOLERANCE = 0.1
-BESIDE = {TRAINING_DATA, "model.sig"}  # what may lie beside the files that training left
+BESIDE = {TRAINING_DATA, SIGNATURE}  # what may lie beside the files that training left
 # The base that a transcript names, opened, and the digest of its weights.
 OpenBase = Callable[[str], tuple[ModelSubject, str]]
 
