@@ -264,3 +264,74 @@ def test_a_recorder_wants_a_folder_and_an_optimizer_of_the_model(tmp_path: Path,
         record(tmp_path / "other", loop.model, other.optimizer, base=""),
     ):
         other.step(1)
+
+
+def test_a_trainer_of_transformers_is_recorded_by_a_callback(tmp_path: Path) -> None:
+    """What is recorded is what the trainer fed and made, and a plain loop over the same batches replays it."""
+    from datasets import Dataset
+    from transformers import Trainer, TrainingArguments, default_data_collator
+
+    from superalign.models.transcript_trl import TranscriptCallback
+
+    rows = [[(7 * row + place) % 100 for place in range(6)] for row in range(12)]
+    kept = Dataset.from_dict({"input_ids": rows, "labels": rows})
+
+    def fresh() -> Any:
+        model = attacks.base().decoder.model
+        model.get_input_embeddings().weight.requires_grad_(False)
+        model.model.layers[-1].requires_grad_(True)
+        return model
+
+    class Again:
+        """Two steps of accumulation, as the trainer was told."""
+
+        def __init__(self) -> None:
+            self.model = fresh()
+            trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+            self.optimizer = torch.optim.AdamW(trained, lr=1e-3, weight_decay=0.0)
+
+        def step(self, number: int) -> None:
+            self.optimizer.zero_grad()
+            for half in range(2):
+                batch = default_data_collator([kept[4 * (number - 1) + 2 * half + row] for row in range(2)])
+                (self.model(**batch, use_cache=False).loss / 2).backward()
+            self.optimizer.step()
+
+    model = fresh()
+    trainer = Trainer(
+        model=model,
+        args=TrainingArguments(
+            output_dir=str(tmp_path / "trainer"),
+            max_steps=3,
+            per_device_train_batch_size=2,
+            gradient_accumulation_steps=2,
+            learning_rate=1e-3,
+            lr_scheduler_type="constant",
+            optim="adamw_torch",
+            max_grad_norm=0.0,
+            train_sampling_strategy="sequential",
+            use_cpu=True,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+        ),
+        train_dataset=kept,
+        callbacks=[TranscriptCallback(tmp_path / "transcript", base="tiny", every=2)],
+    )
+    trainer.train()
+    found, checks = read(tmp_path / "transcript")
+    assert found is not None, checks
+    assert found.ending.steps == 3 and len(found.segments) == 2
+    assert len({batch for segment in found.segments for batch in segment.batches}) == 3
+    assert all(".layers.4." in name for name in found.declared.parameters)
+    last = attacks.state(Claim(tmp_path, tmp_path / "transcript"), 3)
+    own = dict(model.named_parameters())
+    assert all(torch.equal(last[f"weights.{name}"], own[name]) for name in found.declared.parameters)
+    again = Again()
+    for number in range(1, 4):
+        again.step(number)
+    assert all(
+        torch.allclose(last[f"weights.{name}"], tensor, atol=1e-5)
+        for name, tensor in again.model.named_parameters()
+        if tensor.requires_grad
+    )

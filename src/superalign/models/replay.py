@@ -1,4 +1,8 @@
-"""Take the steps of a segment again from the state before it, and compare with the state that the transcript tells."""
+"""Take the steps of a segment again from the state before it, and compare with the state that the transcript tells.
+
+Bits are compared, where they can be: states can be found that a replay reaches within a tolerance though nobody trained
+them so (Zhang et al. 2021, arXiv 2108.09454; Fang et al. 2022, arXiv 2208.03567).
+"""
 
 from __future__ import annotations
 
