@@ -151,6 +151,17 @@ def test_elsewhere_a_replay_is_held_to_a_tolerance(
         assert refused(inspected(attack(example, tmp_path / attack.__name__))) >= {"replay"}
 
 
+def test_numbers_that_are_none_are_refused_on_any_machine(
+    example: Claim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = inspection.this_machine
+    monkeypatch.setattr(inspection, "this_machine", lambda device: here(device).model_copy(update={"device": "other"}))
+    tensors = attacks.state(example, 6)
+    tensors["weights.0"] = tensors["weights.0"] * math.nan
+    found = inspected(attacks.restated(example.copied(tmp_path), {6: tensors}))
+    assert refused(found) == {"states", "replay"}
+
+
 def test_no_transcript_and_no_model_are_bad_input(example: Claim, tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="no transcript"):
         inspected(Claim(example.model, tmp_path))

@@ -146,7 +146,10 @@ def kept_lessons(folder: Path, named: str) -> list[Lesson] | None:
         return None
     if file_digest(path) != named:
         raise ValueError("the lessons in the transcript's folder are not those that were declared")
-    return [Lesson(tuple(prompt), tuple(answer), group) for prompt, answer, group in json.loads(path.read_bytes())]
+    try:
+        return [Lesson(tuple(prompt), tuple(answer), group) for prompt, answer, group in json.loads(path.read_bytes())]
+    except (TypeError, RecursionError):
+        raise ValueError("the lessons in the transcript's folder are none") from None
 
 
 class Retraining:

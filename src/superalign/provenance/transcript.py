@@ -34,7 +34,7 @@ class Machine(Record):
     processor: str
     features: str
     device: str
-    threads: int
+    threads: int = Field(ge=1, le=4096)
 
 
 class State(Record):
