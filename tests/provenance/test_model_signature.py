@@ -129,3 +129,24 @@ def test_keys_of_another_kind_are_bad_input(model: Path, tmp_path: Path) -> None
     for given in (path, tmp_path / "none"):
         with pytest.raises(InputError, match="openssl"):
             sign(model, given)
+
+
+def test_a_signed_model_is_opened_only_as_it_was_signed(
+    keys: Callable[..., tuple[Path, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.models import transcript_attacks
+
+    from superalign.models.train import trained_decoder
+
+    monkeypatch.setenv(SIGNERS, str(tmp_path / "signers"))
+    base, model = transcript_attacks.base(), transcript_attacks.honest(tmp_path / "trained").model
+    private, public = keys("alice")
+    sign(model, private)
+    trained_decoder(base.decoder, model)
+    (model / "training_data.json").write_text("{}")  # the card does not name it, the signature does
+    with pytest.raises(ModelError, match=r"training_data\.json was not signed"):
+        trained_decoder(base.decoder, model)
+    sign(model, private)
+    public.unlink()
+    with pytest.raises(ModelError, match="not trusted here"):
+        trained_decoder(base.decoder, model)
