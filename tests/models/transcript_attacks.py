@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ def base() -> ModelSubject:
     return tiny_subject()
 
 
+@cache
 def lessons(flipped: bool = False) -> list[Lesson]:
     """A rule to be learnt; or its opposite."""
     taught = rule_lessons(base(), ("apple", "bridge"), 12)

@@ -26,8 +26,10 @@ from superalign.provenance.model_signature import SIGNATURE
 from superalign.provenance.transcript import Check, Outcome, Transcript, chance_of_missing, drawn
 
 SEGMENTS = 3  # replayed unless more are asked for
-# On another class of machine: how far a replay may end from what was told, over the way that the segment went.
-TOLERANCE = 0.1
+# On another class of machine: how far a replay may end from what was told, over the way that the segment went. Other
+# kernels on the same processor came to 0.29 at 135M in bfloat16 (10 steps, Adam at its noisiest as training begins); an
+# interpolated proof comes to 0.7 and more.
+TOLERANCE = 0.5
 BESIDE = {TRAINING_DATA, SIGNATURE}  # what may lie beside the files that training left
 # The base that a transcript names, opened, and the digest of its weights.
 OpenBase = Callable[[str], tuple[ModelSubject, str]]
@@ -76,18 +78,17 @@ def inspect(
     except InputError as error:
         work.refuse("declaration", error.what)
         return work.inspection(seed, [])
+    again = work.retraining(recipe, open_base, starts) if recipe else None
+    loop: Replayable | None = UserLoop(trainer) if trainer and not recipe else again
     if recipe is None:
-        loop: Replayable | None = UserLoop(trainer) if trainer else None
         work.check_first_state(loop, "replay needs the loop's own code: --trainer")
-    else:
-        loop = work.retraining(recipe, open_base, starts)
     work.check_states(recipe)
     picked = [segment.number for segment in drawn(found, segments, seed)]
     done = work.replay(loop, picked)
     if recipe is None:
         work.check_tensors()
     else:
-        work.check_files(loop)
+        work.check_files(again)
     return work.inspection(seed, done)
 
 
@@ -279,9 +280,9 @@ class Inspector:
                     self.skip("replay", f"{where}: can't be taken again: {type(error).__name__}: {error}")
                     continue
                 done.append(number)
-                apart = (result.distance, result.optimizer_distance)
-                close = all(distance <= TOLERANCE for distance in apart)  # never, where one is not a number
-                furthest = max(furthest, *apart)
+                # Rounding alone can move the optimizer's state by its own size: it must be finite, and no more.
+                close = result.distance <= TOLERANCE and math.isfinite(result.optimizer_distance)
+                furthest = max(furthest, result.distance)
                 if result.other_batch:
                     self.refuse("replay", f"{where}: step {result.other_batch} is fed something else")
                 elif not result.exact and not (self.elsewhere and close):

@@ -165,7 +165,7 @@ class Retraining:
         self.lessons = [pupil.lessons for pupil in pupils]
         self.learner, self._save = learner_of(unread(base), pupils, recipe)
         self.parameters = list(self.learner.parameters)
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
             self.parameters, lr=recipe.learning_rate, betas=BETAS, weight_decay=0.0, fused=True
         )
         self._loss = Loss(self.learner, self.lessons)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,14 @@ class TranscriptCallback(TrainerCallback):
         every: int = EVERY,
         notes: Mapping[str, str] | None = None,
     ) -> None:
-        self.folder, self.told = folder, {"base": base, "base_digest": base_digest, "every": every, "notes": notes}
+        self._record = partial(record, folder, base=base, base_digest=base_digest, every=every, notes=notes)
         self._recording = ExitStack()
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         if state.is_world_process_zero:
             # Accelerate wraps the optimizer; the one within takes the steps.
             optimizer = getattr(given["optimizer"], "optimizer", given["optimizer"])
-            self._recording.enter_context(record(self.folder, given["model"], optimizer, **self.told))
+            self._recording.enter_context(self._record(model=given["model"], optimizer=optimizer))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         self._recording.close()
