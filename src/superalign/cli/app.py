@@ -10,6 +10,7 @@ from superalign.cli import (
     bench,
     doctor,
     economics,
+    inspect,
     ledger,
     models,
     oversight,
@@ -76,6 +77,7 @@ for kind, group in parts.groups().items():
 app.command("serve", rich_help_panel=PARTS, epilog=serve.EXAMPLES)(serve.serve)
 app.command("report", rich_help_panel=AFTERWARDS)(report.report)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=AFTERWARDS)
+app.command("inspect", rich_help_panel=AFTERWARDS, epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command("view", rich_help_panel=AFTERWARDS, epilog=view.EXAMPLES)(view.view)
 app.command("prove", rich_help_panel=AFTERWARDS, epilog=prove.EXAMPLES)(prove.prove)
 app.add_typer(economics.app, name="economics", rich_help_panel=AFTERWARDS)

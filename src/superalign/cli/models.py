@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +10,8 @@ import typer
 from superalign.cli.options import AsJson
 from superalign.cli.output import print_facts, print_list, say
 
-app = typer.Typer(no_args_is_help=True, help="List, show and fetch the models that are known by name.")
+app = typer.Typer(no_args_is_help=True, help="List, show and fetch known models; sign and verify any.")
+Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="The folder of a model.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name from `superalign models list`.")]
 
 
@@ -37,6 +39,32 @@ def pull(
 
     folder = fetch.pull(name, force=force, say=say)
     print(f"{name} is ready: {folder}")
+
+
+@app.command(epilog="Example: superalign models sign student/ --key alice.pem")
+def sign(
+    folder: Folder,
+    key: Annotated[str, typer.Option(metavar="FILE", help="An elliptic curve private key, as openssl writes it.")],
+) -> None:
+    """Sign all files of a model, its card among them, in the format of OpenSSF Model Signing."""
+    from superalign.provenance import model_signature
+
+    print(f"Signed: {model_signature.sign(Path(folder), Path(key))}")
+
+
+@app.command(epilog="Example: superalign models verify student/ --key alice.pub.pem")
+def verify(
+    folder: Folder,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="A public key that may have signed. Default: those trusted here."),
+    ] = None,
+) -> None:
+    """Check that a model is signed by a trusted key, and that every file is the one that was signed."""
+    from superalign.provenance import model_signature
+
+    found = model_signature.verify(Path(folder), [Path(own) for own in key] if key else model_signature.signers())
+    print(f"Every file is as it was signed, by the key with fingerprint {found}.")
 
 
 def _row(name: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from superalign.models.train_layers import train_layers
 from superalign.models.train_peft import load_lora, train_lora
 from superalign.models.train_trl import train_with_trl
 from superalign.provenance.digest import digest, file_digest
+from superalign.provenance.model_signature import check_if_signed
 
 # What of a recipe must stay the same for a model to be trained further.
 SHAPE = ("backend", "trained", "first_layer", "rank", "targets")
@@ -126,8 +127,10 @@ def start_card(start: Path, recipe: Recipe) -> str:
 
 def trained_decoder(base: Decoder, folder: Path) -> Decoder:
     """What `train` left in `folder`, with its card or without, on `base`, with which it shares all that was not
-    trained. ModelError when a file is not the one that the card names, or does not fit the base.
+    trained. ModelError when a file is not the one that the card names or a signature covers, when the signer is not
+    trusted, or when it does not fit the base.
     """
+    check_if_signed(folder)
     if (folder / CARD).is_file():
         read_card(folder)
     if (folder / DELTA).is_file():
