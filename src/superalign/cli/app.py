@@ -11,6 +11,7 @@ from superalign.cli import (
     doctor,
     ledger,
     models,
+    monitor,
     oversight,
     parts,
     prove,
@@ -76,6 +77,7 @@ app.command("serve", rich_help_panel=PARTS, epilog=serve.EXAMPLES)(serve.serve)
 app.command("report", rich_help_panel=AFTERWARDS)(report.report)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=AFTERWARDS)
 app.command("view", rich_help_panel=AFTERWARDS, epilog=view.EXAMPLES)(view.view)
+app.command("monitor", rich_help_panel=AFTERWARDS, epilog=monitor.EXAMPLES)(monitor.monitor)
 app.command("prove", rich_help_panel=AFTERWARDS, epilog=prove.EXAMPLES)(prove.prove)
 app.command("bench", rich_help_panel=AFTERWARDS, epilog=bench.EXAMPLES)(bench.bench)
 app.command("doctor", rich_help_panel=AFTERWARDS)(doctor.doctor)
