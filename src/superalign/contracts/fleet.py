@@ -59,7 +59,7 @@ MOST_UNREADABLE = 100
 
 class Alarm(Record):
     """One finding. `strength` is the e-value: how many times one's stake a bet against "all is as in the reference" has
-    won. An alarm holds for good; `strength` and evidence are those of the moment it was raised.
+    won. An alarm holds for good; it says what was known when it was raised, and who an agent is like as of now.
     """
 
     what: What

@@ -47,13 +47,18 @@ class Words:
 
     def unregistered(self, name: str, first: Witness) -> Alarm:
         """Of an agent that is not in the register."""
-        says = self.stranger(name)
+        says = self._stranger(name)
         since = (self.monitor.state.blocks, first.time)
         return self._made("unregistered", "agent", name, says, None, since, (first,))
 
-    def stranger(self, name: str) -> str:
-        """What is known of an agent that is not in the register, by now."""
-        return f"is not in the register; {self.lookalike(self.monitor.state.strangers[name])}"
+    def refreshed(self, alarm: Alarm) -> Alarm:
+        """With what is known by now of who an agent is: more than when it was told from what it should be."""
+        match alarm.what:
+            case "unregistered":
+                return alarm.model_copy(update={"says": self._stranger(alarm.who)})
+            case "identity":
+                return alarm.model_copy(update={"says": self._impostor(self.monitor.register.index[alarm.who])[0]})
+        return alarm
 
     def lookalike(self, features: Int[np.ndarray, "features"]) -> str:
         """Which groups these features can come from, in words: those that are not ruled out."""
@@ -80,14 +85,21 @@ class Words:
         return self._made("silent", "agent", self.monitor.register.agents[agent], says, log_e, _since(course, agent, 0))
 
     def _identity(self, agent: int, log_e: float) -> Alarm:
+        says, since = self._impostor(agent)
+        return self._made("identity", "agent", self.monitor.register.agents[agent], says, log_e, (since, None))
+
+    def _stranger(self, name: str) -> str:
+        return f"is not in the register; {self.lookalike(self.monitor.state.strangers[name])}"
+
+    def _impostor(self, agent: int) -> tuple[str, int]:
+        """What an agent looks like instead, and since which block; the latest features tell if they suffice, since
+        earlier ones may be another model's.
+        """
         state, register = self.monitor.state, self.monitor.register
-        whole, late = state.features[agent], state.recent.counts[agent]
-        group = int(register.group_of[agent])
-        against = self.monitor.log_e_against
-        odd = late if against(group, late) > against(group, whole) else whole
-        says = f"its features are not those of its group {register.groups[agent]}: {self.lookalike(odd)}"
-        since = 2**state.recent.doublings if odd is late else 1
-        return self._made("identity", "agent", register.agents[agent], says, log_e, (since, None))
+        late, group = state.recent.counts[agent], int(register.group_of[agent])
+        enough = self.monitor.log_e_against(group, late) >= np.log(1 / RULED_OUT)
+        odd, since = (late, 2**state.recent.doublings) if enough else (state.features[agent], 1)
+        return f"its features are not those of its group {register.groups[agent]}: {self.lookalike(odd)}", since
 
     def _allowed(self, level: Level, who: str, bet: int) -> float:
         """The largest mean that any of the groups concerned may have."""

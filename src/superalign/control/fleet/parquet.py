@@ -54,7 +54,8 @@ def group_events(block: Block, scores: Sequence[str] | None) -> Iterator[Events]
 
 def _opened(path: Path) -> Any:
     try:
-        return parquet.ParquetFile(path, read_dictionary=list(NAMES))
+        there = parquet.read_schema(path).names
+        return parquet.ParquetFile(path, read_dictionary=[name for name in NAMES if name in there])
     except (OSError, ValueError) as error:
         raise Unreadable(f"is cut off or no Parquet file: {_short(error)}") from None
 

@@ -23,17 +23,13 @@ HALVINGS = 50
 def report(monitor: Monitor) -> FleetReport:
     """All that the monitor has to say."""
     state, register = monitor.state, monitor.register
-    found = [
-        alarm.model_copy(update={"says": monitor.words.stranger(alarm.who)}) if alarm.what == "unregistered" else alarm
-        for alarm in state.alarms
-    ]
     return FleetReport(
         promise=monitor.baseline.promise,
         agents=len(register.agents),
         groups=len(register.group_names),
         blocks=state.blocks,
         health=state.health,
-        alarms=tuple(found),
+        alarms=tuple(map(monitor.words.refreshed, state.alarms)),
         not_covered=tuple(not_covered(monitor)),
         sight=tuple(sights(monitor)),
         seconds=state.seconds,

@@ -78,10 +78,7 @@ def watch(
 ) -> Monitor:
     """Take what is new in `files`; the state in `folder` is kept up. `tell` gets each alarm as it is raised."""
     check(launch)
-    if not (folder / BASELINE).is_file():
-        raise InputError(
-            "There is no baseline here.", where=str(folder), fix="Give --register and --reference to fit one."
-        )
+    _need_baseline(folder)
     with disk_errors(folder):
         lock = FolderLock(folder)
         try:
@@ -91,8 +88,16 @@ def watch(
 
 
 def opened(folder: Path) -> Monitor:
-    """The monitor of a folder, as it was left."""
+    """The monitor of a folder, as it was left. InputError when there is none."""
+    _need_baseline(folder)
     return Monitor(load_baseline(folder), load_state(folder) if (folder / STATE).exists() else None)
+
+
+def _need_baseline(folder: Path) -> None:
+    if not (folder / BASELINE).is_file():
+        raise InputError(
+            "There is no baseline here.", where=str(folder), fix="Give --register and --reference to fit one."
+        )
 
 
 def _watched(folder: Path, files: Sequence[Path], launch: Launch, tell: Callable[[Alarm], None] | None) -> Monitor:
