@@ -81,7 +81,7 @@ class Baseline:
     def rare(self) -> Bool[np.ndarray, "groups kinds"]:
         """Which kinds are so rare in a group that one wants to see them when they come."""
         seen = self.reference[:, : len(self.layout.all_kinds)]
-        return seen <= RARE * seen.sum(axis=1, keepdims=True)
+        return np.asarray(seen <= RARE * seen.sum(axis=1, keepdims=True))
 
 
 def fit(
