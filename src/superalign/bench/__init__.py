@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 BENCHES = {
     "activations": "Three layers at the answer position, against transformers, nnsight and TransformerLens.",
+    "fleet": "Events of a fleet counted and tested, against a loop over events and pandas.",
     "generation": "Greedy answers to 32 questions, against generate of transformers.",
     "probes": "Logistic and mean-difference probes on every layer, against a scikit-learn loop.",
     "sae": "Sparse features of activations to equal loss, against SAELens.",

@@ -13,6 +13,7 @@ from superalign.cli import (
     inspect,
     ledger,
     models,
+    monitor,
     oversight,
     parts,
     prove,
@@ -79,6 +80,7 @@ app.command("report", rich_help_panel=AFTERWARDS)(report.report)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=AFTERWARDS)
 app.command("inspect", rich_help_panel=AFTERWARDS, epilog=inspect.EXAMPLES)(inspect.inspect)
 app.command("view", rich_help_panel=AFTERWARDS, epilog=view.EXAMPLES)(view.view)
+app.command("monitor", rich_help_panel=AFTERWARDS, epilog=monitor.EXAMPLES)(monitor.monitor)
 app.command("prove", rich_help_panel=AFTERWARDS, epilog=prove.EXAMPLES)(prove.prove)
 app.add_typer(economics.app, name="economics", rich_help_panel=AFTERWARDS)
 app.command("bench", rich_help_panel=AFTERWARDS, epilog=bench.EXAMPLES)(bench.bench)

@@ -99,7 +99,8 @@ def _figure_line(figure: Figure) -> str:
     bounds = (("at least", figure.at_least), ("at most", figure.at_most))
     goals = ", ".join(f"{words} {bound:g}" for words, bound in bounds if bound is not None)
     unit = f"{figure.unit} " if figure.unit else ""
-    return f"{figure.value:.3g} {unit}(goal: {goals}, {'met' if figure.met else 'NOT met'}). {figure.how}"
+    goal = f"(goal: {goals}, {'met' if figure.met else 'NOT met'})" if goals else ""
+    return f"{figure.value:.3g} {unit}{goal}".rstrip() + f". {figure.how}"
 
 
 def _profile_lines(profile: Profile) -> dict[str, str]:
