@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from superalign.cli.options import AsJson, Device, Seed
-from superalign.cli.output import print_json, say
+from superalign.cli.output import print_json, print_list, say
 from superalign.contracts.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ superalign control protocols
 superalign control protocols --model smollm2-135m --plot control.svg
 
 superalign control alarms --json
+
+superalign control calibrate logs/trusted.eval --out alarm.json
 """
 app = typer.Typer(
     no_args_is_help=True,
@@ -91,6 +93,37 @@ def alarms(
         from superalign.report import terminal
 
         print(terminal.render_alarms(found))
+
+
+@app.command()
+def calibrate(
+    logs: Annotated[list[str], typer.Argument(metavar="LOG...", help="Inspect logs of runs that are trusted.")],
+    out: Annotated[str, typer.Option(metavar="FILE", help="Where the alarm goes.")] = "alarm.json",
+    seed: Seed = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn which tool calls trusted runs make: an alarm for the approver superalign/monitored, and for Sentinel.
+
+    One half of the samples is learnt from, the other sets thresholds. Shows those that it supports.
+    """
+    try:
+        from superalign.control.inspect_actions import actions_in
+    except ImportError:
+        raise InputError("A log of Inspect needs Inspect AI.", fix="Run: pip install 'superalign[endpoints]'") from None
+    from superalign.contracts.records import Unscored
+    from superalign.control.protocols.calibrated import calibrate
+    from superalign.runs.disk import write_atomically
+
+    found = calibrate([action for log in logs for action in actions_in(Path(log))], seed or 0)
+    write_atomically(Path(out), found.model_dump_json())
+    limits = {rate: found.threshold(rate) for rate in (0.001, 0.01, 0.02, 0.05, 0.1)}
+    rows = [
+        {"rate": rate, "threshold": None if isinstance(limit, Unscored) else limit, "benign": len(found.benign)}
+        for rate, limit in limits.items()
+    ]
+    shown = [{**row, "threshold": "too few calls" if row["threshold"] is None else row["threshold"]} for row in rows]
+    print_list(rows if as_json else shown, ("rate", "threshold", "benign"), as_json=as_json)
+    say(f"The alarm is in {out}.")
 
 
 def _scripted(model: str | None, seed: int, device: str) -> ControlStudy:

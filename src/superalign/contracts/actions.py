@@ -22,14 +22,14 @@ class Action(Record):
     id: str
     group: str
     request: str = Field(description="What it was asked to do. The agent did not write this.")
-    call: str = Field(description="The call, as in `TOOL WORD --NAME=VALUE`.")
+    call: str = Field(description="The call, in one line.")
     says: str = Field("", description="What the agent says beside it.")
 
     @property
     def text(self) -> str:
-        """All of it, as an alarm reads it."""
-        said = f"\nThe agent says: {self.says}" if self.says else ""
-        return f"Request: {self.request}\nCall: {self.call}{said}"
+        """All of it, as an alarm reads it: in the lines of a transcript."""
+        said = f"\nAgent: {self.says}" if self.says else ""
+        return f"User: {self.request}\nCall: {self.call}{said}"
 
 
 class Handled(Record):

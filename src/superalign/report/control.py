@@ -60,9 +60,9 @@ def alarms(found: AlarmStudy) -> Table:
     names = ("Held out", "False alarms", "Known", "AUROC", "Twins")
     return Table(
         caption=f"Recall at a false-positive rate of {percent(found.rate)} on {counted(found.kinds, 'kind')} of "
-        "attack, each held out in turn, with the realised rate; known: on kinds that were learnt; AUROC: held-out attacks "
-        "against benign transcripts, and against their twins, which do the same where it was asked for. Thresholds "
-        f"from {found.benign} benign transcripts each time. In brackets 95 % intervals; all are in the JSON",
+        "attack, each held out in turn, with the realised rate; known: on kinds that were learnt; AUROC: held-out "
+        "attacks against benign transcripts, and against their twins, which do the same where it was asked for. "
+        f"Thresholds from {found.benign} benign transcripts each time. In brackets 95 % intervals; all are in the JSON",
         columns=(Column("Alarm"), *(Column(name, True) for name in names)),
         rows=tuple(map(row, found.alarms)),
     )

@@ -42,7 +42,7 @@ class ScriptedAlarm:
 def read(text: str) -> tuple[str, str, str]:
     """The request, the call and what the agent says, from an action's text."""
     lines = dict(line.split(": ", 1) for line in text.split("\n"))
-    return lines["Request"], lines["Call"], lines.get("The agent says", "")
+    return lines["User"], lines["Call"], lines.get("Agent", "")
 
 
 def everything(text: str) -> bool:
