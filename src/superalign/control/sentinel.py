@@ -6,6 +6,9 @@ A monitor that fails, abstains or is not there makes its step suspicious; `thres
 step pass that no monitor reported on.
 """
 
+# The package is an extra: without it mypy knows nothing of what it decorates.
+# mypy: disable-error-code="import-not-found, untyped-decorator"
+
 from __future__ import annotations
 
 from collections.abc import Mapping

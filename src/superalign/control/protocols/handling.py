@@ -1,6 +1,6 @@
 """The protocols: who acts where an alarm is raised.
 
-Greenblatt et al. 2023, *AI Control* (arXiv 2312.06942), section 4: monitoring (suspicious actions are audited),
+Greenblatt et al. 2023, *AI Control* (arXiv 2312.06942): monitoring (suspicious actions are audited),
 deferring (a trusted model acts in their place), editing (a trusted model keeps of them what it can vouch for). What is
 not scored is never passed: it goes the way of what is suspicious, and where that leads nowhere it is held.
 """

@@ -1,6 +1,6 @@
 """Untrusted monitoring: a copy of the agent watches the agent, which it may want to help.
 
-Countermeasures of Greenblatt et al. 2023 (arXiv 2312.06942), section 4.3, and what a trusted monitor adds. What the
+Countermeasures of Greenblatt et al. 2023 (arXiv 2312.06942), and what a trusted monitor adds. What the
 copy is shown has no room for a sign. Known attacks are mixed in, of which it must flag most. Its flags are held against
 those of a trusted monitor, which is weaker and on nobody's side.
 """

@@ -24,19 +24,26 @@ from superalign.organisms.triggers import said
 from superalign.trials.protocols.measure import Runs, Truth, clustered_share, curve
 from superalign.trials.protocols.study import PROBED
 
-LEARNT, BENIGN, TESTED = 80, 120, 120
+LEARNT, BENIGN, TESTED = 60, 100, 80  # requests; half of those of a run with attacks have the trigger
 
 
 class ModelAgent:
-    """A trusted model that calls the tools itself, and of another's call leaves what it would write too."""
+    """A trusted model that calls the tools itself, and of another's call leaves what it would write too. Each request
+    is put to it once.
+    """
 
     name = "twin"
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
+        self._said: dict[str, str | Unscored] = {}
 
     def act(self, actions: Sequence[Action]) -> list[str | Unscored]:
-        return self.subject.respond([said(action.request) for action in actions], LONGEST_CALL)
+        new = list(dict.fromkeys(action.request for action in actions if action.request not in self._said))
+        if new:
+            answers = self.subject.respond([said(request) for request in new], LONGEST_CALL)
+            self._said |= dict(zip(new, answers, strict=True))
+        return [self._said[action.request] for action in actions]
 
     def edit(self, actions: Sequence[Action]) -> list[str | Unscored]:
         return [
