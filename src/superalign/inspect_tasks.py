@@ -12,6 +12,7 @@ from inspect_ai import Task, task
 from inspect_ai._util.error import PrerequisiteError
 
 from superalign.contracts.errors import SuperalignError
+from superalign.control.inspect_actions import monitored as monitored
 from superalign.models import inspect_provider as inspect_provider
 
 

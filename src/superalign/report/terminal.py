@@ -10,10 +10,11 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from superalign.contracts.actions import AlarmStudy, ControlStudy
 from superalign.contracts.attacks import Attacks
 from superalign.contracts.summary import Claim, DecisionSummary, Summary
 from superalign.report import attacks as attack_tables
-from superalign.report import protocols, tables, wording
+from superalign.report import control, protocols, tables, wording
 from superalign.report.steps import Step, steps
 from superalign.report.studies import parts
 from superalign.report.tables import TONES, Cell, Table
@@ -31,6 +32,16 @@ def render_attacks(found: Attacks, width: int | None = None) -> str:
     return _printed(_attacks(found), width)
 
 
+def render_control(found: ControlStudy, budget: float, width: int | None = None) -> str:
+    """The text to print of control protocols at one budget."""
+    return _printed(_control(found, budget), width)
+
+
+def render_alarms(found: AlarmStudy, width: int | None = None) -> str:
+    """The text to print of alarms on attacks of held-out kinds."""
+    return _printed(_alarms(found), width)
+
+
 def _printed(parts: Iterator[RenderableType], width: int | None) -> str:
     console = Console(width=width, highlight=False)
     with console.capture() as captured:
@@ -46,6 +57,21 @@ def _attacks(found: Attacks) -> Iterator[RenderableType]:
     if found.rates:
         yield from _section("Chosen attacks", attack_tables.choices(found))
         yield from _section("Is the misbehaviour still there?", attack_tables.rates(found))
+
+
+def _control(found: ControlStudy, budget: float) -> Iterator[RenderableType]:
+    yield Text(f"Control protocols: {plain(found.setting)}", style="bold")
+    yield from _bullets(control.alone(found))
+    for agent in dict.fromkeys(point.agent for point in found.points):
+        yield from _section(f"Against the agent: {agent}", control.at_budget(found, budget, agent))
+    if found.collusion:
+        yield from _section("Collusion", control.collusion(found.collusion))
+    yield from _bullets(control.reasons(found))
+
+
+def _alarms(found: AlarmStudy) -> Iterator[RenderableType]:
+    yield from _section("Alarms on attacks that they have not learnt from", control.alarms(found))
+    yield from _bullets([*control.together(found), *control.reasons(found)])
 
 
 def _parts(summary: Summary, only: str | None) -> Iterator[RenderableType]:

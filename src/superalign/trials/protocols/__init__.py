@@ -1,0 +1,1 @@
+"""Control protocols on trial: safety against usefulness, with scripted agents and organisms."""
