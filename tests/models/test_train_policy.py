@@ -21,8 +21,8 @@ from tests.models.conftest import RECIPE, user
 
 pytest.importorskip("trl")
 PROMPTS = [user(f"Say something about {what}.") for what in ("trees", "water", "stones", "air")]
-TRAINING = replace(RECIPE, backend="trl", first_layer=1, rank=4, steps=8, batch=16, learning_rate=1e-2)
-BY = Reinforcement(samples=8, beta=0.0, temperature=1.0, tokens=6, looks=(1, 8))
+TRAINING = replace(RECIPE, backend="trl", first_layer=1, rank=4, steps=6, batch=16, learning_rate=1e-2)
+BY = Reinforcement(samples=8, beta=0.0, temperature=1.0, tokens=6, looks=(1, 6))
 
 
 def reward(width: int, scale: float = 1.0) -> WrittenReward:
@@ -32,7 +32,7 @@ def reward(width: int, scale: float = 1.0) -> WrittenReward:
 
 def measured(base: ModelSubject, by: Reinforcement) -> tuple[list[float], list[float]]:
     """Proxy and divergence, at first and at every look."""
-    own, asked = reward(base.decoder.width), PROMPTS * 16
+    own, asked = reward(base.decoder.width), PROMPTS * 8
     tokens = list(map(base.chat.encode, asked))
     proxies, moved = [], []
     every = [(0, base.decoder), *policies(base, PROMPTS, own, TRAINING, by, seed=0)]
@@ -78,7 +78,7 @@ def test_a_worker_that_is_killed_is_quoted(tiny: ModelSubject, tmp_path: Path, m
     (tmp_path / "stand_in.py").write_text("import os, signal\nprint('so far')\nos.kill(os.getpid(), signal.SIGKILL)\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(train_policy, "WORKER", "stand_in")
-    with pytest.raises(RunError, match="(?s)SIGKILL.*so far"):
+    with pytest.raises(RunError, match=r"(?s)SIGKILL.*so far"):
         next(policies(tiny, PROMPTS, reward(tiny.decoder.width), TRAINING, BY, seed=0))
 
 

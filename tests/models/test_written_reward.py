@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from superalign.contracts.errors import ModelError
+from superalign.models import written_reward
 from superalign.models.subject import ModelSubject
 from superalign.models.written_reward import WrittenReward, pieces, read, rewards
 from tests.models.conftest import user
@@ -42,9 +43,12 @@ def test_the_worst_of_several_counts(tiny: ModelSubject) -> None:
     assert (worst < 0).all() and mean == pytest.approx([0, 0], abs=1e-6)
 
 
-def test_a_reward_that_is_no_number_is_an_error(tiny: ModelSubject) -> None:
-    with pytest.raises(ModelError, match="1 of 2|2 of 2"):
-        rewards(reward(tiny, spread=(0.0,), centre=(np.nan,)), tiny, PROMPTS, ["red", "blue"])
+def test_a_reward_that_is_no_number_is_an_error(tiny: ModelSubject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a text is so far out that the reader overflows."""
+    states = np.stack([np.zeros(tiny.decoder.width), np.full(tiny.decoder.width, np.nan)])
+    monkeypatch.setattr(written_reward, "read", lambda *_: states)
+    with pytest.raises(ModelError, match="1 of 2 texts"):
+        rewards(reward(tiny), tiny, PROMPTS, ["red", "blue"])
 
 
 @pytest.mark.parametrize(("text", "found"), [("a, b\n c", ["a", "b", "c"]), (" , ", [""]), ("", [""])])

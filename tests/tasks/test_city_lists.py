@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superalign.tasks.city_lists import ASKED, LEAST_KNOWN, conversation, countries, named, right, worth
+from superalign.tasks.city_lists import ASKED, conversation, countries, named, right, worth
 
 FOUR = "Paris, Lyon, Marseille, Toulouse"
 

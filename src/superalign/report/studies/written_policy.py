@@ -16,10 +16,10 @@ INTERVALS = "in brackets 95 % intervals over seeds and prompts"
 
 def part(found: WrittenPolicyStudy) -> Part:
     """All of it."""
-    figures = [
-        Figure(figure(found, "gold"), "Gold reward by the distance from the first policy"),
-        Figure(figure(found, "proxy"), "What the proxies make of the same texts, each in units of its spread at first"),
-    ]
+    captions = {
+        "gold": "Gold reward by the distance from the first policy",
+        "proxy": "What the proxies make of the same texts, each in units of its spread at first",
+    }
     return Part(
         key="written-policy",
         title="Over-optimization of what a policy writes",
@@ -32,7 +32,7 @@ def part(found: WrittenPolicyStudy) -> Part:
         tables=[scores(found), course(found), examples(found)] if results(found) else [in_short(found)],
         in_short=in_short(found),
         in_a_line=in_a_line(found),
-        figures=figures if results(found) else [],
+        figures=[Figure(figure(found, what), words) for what, words in captions.items() if results(found)],
     )
 
 
@@ -41,7 +41,7 @@ def results(found: WrittenPolicyStudy) -> tuple[RewardResult, ...]:
 
 
 def name(own: RewardResult) -> str:
-    return own.supervised if own.combined == "alone" else f"{own.supervised}, {own.combined} of {own.members}"
+    return own.supervised if own.combined == "alone" else f"{own.combined} of {own.members}"
 
 
 def curves(own: RewardResult) -> list[tuple[str, Curve]]:
@@ -77,9 +77,9 @@ def scores(found: WrittenPolicyStudy) -> Table:
 
     return Table(
         caption=f"{counted(found.prompts, 'prompt')}, {counted(found.seeds, 'seed')}, {INTERVALS}. Proxy and gold "
-        "gained: at the furthest less that at first, of the proxy in units of its spread. Lost: gold reward at the best n "
-        "or step, chosen on this data, less that at the furthest. a and b are of the gold reward gained, d (a - b d) for "
-        "best of n and d (a - b log d) for GRPO, by d = √KL",
+        "gained: at the furthest less that at first, of the proxy in units of its spread. Lost: gold reward at the "
+        "best n or step, chosen on this data, less that at the furthest. a and b are of the gold reward gained, "
+        "d (a - b d) for best of n and d (a - b log d) for GRPO, by d = √KL",
         columns=(
             Column("Reward"),
             Column("Agrees with gold", True),
@@ -161,19 +161,22 @@ def in_short(found: WrittenPolicyStudy) -> Table:
 
 
 def figure(found: WrittenPolicyStudy, what: str) -> str:
-    """Gold or proxy reward by distance, a line for each reward and way."""
+    """Gold or proxy reward by distance: a line for each policy that was trained, and one for best of n of the first
+    reward.
+    """
+    first = results(found)[0]
+    lines = [(f"best of n; {name(first)}", first.best_of)]
+    lines += [(f"{how}; {name(own)}", curve) for own in results(found) for how, curve in map(way, own.trained)]
     shown = [
         charts.Curve(
-            f"{name(own)}; {how}",
+            words,
             [point.distance for point in curve.points],
             [point.gold.value if what == "gold" else point.proxy for point in curve.points],
         )
-        for own in results(found)
-        for how, curve in curves(own)
+        for words, curve in lines
     ]
-    return charts.curves(
-        f"written-policy-{what}", f"{what.capitalize()} reward by √KL", shown, x="√KL", y=f"{what} reward"
-    )
+    title = f"{what.capitalize()} reward by √KL"
+    return charts.curves(f"written-policy-{what}", title, shown, x="√KL", y=f"{what} reward")
 
 
 def findings(found: WrittenPolicyStudy) -> list[str]:
