@@ -114,9 +114,21 @@ def curve(candidates: Candidates, optimizer: Optimizer, *, learnt: Sequence[Poli
     proxy, gold = (
         np.array([(policy * reward).sum(axis=1) for policy in found]) for reward in (candidates.proxy, candidates.gold)
     )
-    weights = candidates.weights(np.random.default_rng(seed))
+    start, weights = candidates.gold.mean(axis=1), candidates.weights(np.random.default_rng(seed))
+    return traced(optimizer, strengths, distances, proxy, gold, start, weights)
+
+
+def traced(
+    optimizer: Optimizer,
+    strengths: Sequence[float],
+    distances: Float[np.ndarray, "points"],
+    proxy: Float[np.ndarray, "points prompts"],
+    gold: Float[np.ndarray, "points prompts"],
+    start: Float[np.ndarray, "prompts"],
+    weights: Float[np.ndarray, "resamples prompts"],
+) -> Curve:
+    """The curve through policies at these distances from the first one, whose gold reward is `start`."""
     resampled = weights @ gold.T / weights.sum(axis=1, keepdims=True)
-    start = candidates.gold.mean(axis=1)
     gained = resampled - (weights @ start / weights.sum(axis=1))[:, None]
     mean = gold.mean(axis=1) - start.mean()
     fits = np.array([fitted(distances, own, optimizer) for own in gained])

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from superalign.contracts.studies import Studies
 from superalign.contracts.studies.pressure import PressureStudy
-from superalign.generalization import chain, easy_to_hard, losses, myopia, overoptimization
+from superalign.generalization import chain, easy_to_hard, losses, myopia, overoptimization, written_policy
 from superalign.generalization.judging import Judging
 from superalign.generalization.learned_rewards import prompts_of
+from superalign.generalization.written_texts import check
 from superalign.models.handle import ModelIdentity
 from superalign.runs.plan import Plan
 from superalign.runs.run import Run
@@ -26,6 +27,7 @@ def study(run: Run, model: ModelIdentity, plan: StudiesPlan, judging: Judging, p
         easy_to_hard=easy_to_hard.study(run, model, plan.easy_to_hard) if plan.easy_to_hard else None,
         chain=chain.study(run, model, plan.chain) if plan.chain else None,
         overoptimization=overoptimization.study(run, model, plan.overoptimization) if plan.overoptimization else None,
+        written_policy=written_policy.study(run, model, plan.written_policy) if plan.written_policy else None,
         myopia=myopia.study(run, model, plan.myopia) if plan.myopia else None,
         pressure=press(run, model, plan.pressure) if plan.pressure else None,
     )
@@ -41,5 +43,7 @@ def check_studies(plan: Plan) -> None:
         chain.check(plan.studies.chain, plan.seed)
     if plan.studies and plan.studies.overoptimization:
         prompts_of(plan.studies.overoptimization, plan.seed)
+    if plan.studies and plan.studies.written_policy:
+        check(plan.studies.written_policy, plan.seed)
     if plan.studies and plan.studies.myopia:
         myopia.divided(plan.studies.myopia, plan.seed)

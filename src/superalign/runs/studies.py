@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from superalign.contracts.records import Record
 from superalign.runs.chosen import Chosen, Names, each_once
@@ -109,6 +109,44 @@ class OveroptimizationPlan(Record):
     seeds: int = Field(3, ge=1, description="Repetitions, none of which shares a group with another.")
 
 
+class WrittenPolicyPlan(Record):
+    """A policy that writes its own text (cities of a country), optimized against rewards learnt from its first texts:
+    by the best of n, and by GRPO (TRL).
+    """
+
+    learn_prompts: int = Field(24, ge=4, description="Countries on whose texts rewards are learnt, for each seed.")
+    train_prompts: int = Field(24, ge=2, description="Countries on which policies are trained, for each seed.")
+    test_prompts: int = Field(24, ge=4, description="Countries on which all are measured, for each seed.")
+    learn_texts: int = Field(16, ge=2, description="Texts to each prompt of the first, among which are compared.")
+    pool: int = Field(32, ge=2, description="Texts to each prompt of the last, of which the best of n are chosen.")
+    written: int = Field(4, ge=2, description="Texts to each of them by a trained policy, wherever it is looked at.")
+    tokens: int = Field(24, ge=4, description="Of a text, at most.")
+    temperature: float = Field(0.7, gt=0, description="At which every policy writes.")
+    comparisons: int = Field(64, ge=4, description="That a reward is learnt from.")
+    noise: float = Field(0.2, ge=0, lt=0.5, description="The share of comparisons told the wrong way round.")
+    members: int = Field(4, ge=1, description="Of the ensemble, which counts its worst; 1: no ensemble.")
+    depth: float = Field(0.6, gt=0, le=1, description="The share of the layers after which rewards read the model.")
+    betas: Annotated[tuple[Annotated[float, Field(ge=0)], ...], AfterValidator(each_once)] = Field(
+        (0.0, 0.1),
+        min_length=1,
+        description="Weights of the KL divergence for the outcome reward; other rewards have the first.",
+    )
+    samples: int = Field(8, ge=2, description="Texts to each prompt in a step, whose rewards are compared by GRPO.")
+    looks: int = Field(4, ge=2, description="How often a policy is looked at, evenly over its steps.")
+    seeds: int = Field(2, ge=1, description="Repetitions, each with rewards and policies of its own.")
+    training: TrainingPlan = TrainingPlan(
+        first_layer=0.5, rank=8, steps=16, batch=32, learning_rate=1e-3, backend="trl"
+    )
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.training.backend != "trl" or self.training.trained != "adapters":
+            raise ValueError("`training` is by the back end `trl`, of `adapters`")
+        if self.training.batch % self.samples:
+            raise ValueError(f"a batch of {self.training.batch} texts is no multiple of {self.samples} `samples`")
+        return self
+
+
 class MyopiaPlan(Record):
     """Ordinary optimization against myopic optimization with approval (MONA), in a gridworld and in language."""
 
@@ -151,5 +189,6 @@ class StudiesPlan(Record):
     easy_to_hard: EasyToHardPlan | None = None
     chain: ChainPlan | None = None
     overoptimization: OveroptimizationPlan | None = None
+    written_policy: WrittenPolicyPlan | None = None
     myopia: MyopiaPlan | None = None
     pressure: PressurePlan | None = None

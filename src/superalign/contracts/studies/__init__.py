@@ -9,6 +9,7 @@ from superalign.contracts.studies.losses import LossStudy
 from superalign.contracts.studies.myopia import MyopiaStudy
 from superalign.contracts.studies.overoptimization import OveroptimizationStudy
 from superalign.contracts.studies.pressure import PressureStudy
+from superalign.contracts.studies.written_policy import WrittenPolicyStudy
 
 
 class Studies(Record):
@@ -18,5 +19,6 @@ class Studies(Record):
     easy_to_hard: EasyToHard | None = None
     chain: BootstrapChain | None = None
     overoptimization: OveroptimizationStudy | None = None
+    written_policy: WrittenPolicyStudy | None = None
     myopia: MyopiaStudy | None = None
     pressure: PressureStudy | None = None
