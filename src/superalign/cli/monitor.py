@@ -122,7 +122,7 @@ def show(told: FleetReport) -> None:
 
 
 def _weight(alarm: Alarm) -> tuple[bool, int, float]:
-    """What is shown first: the fleet before its parts, then what is strongest; strangers, who may be many, come last."""
+    """What is shown first: the fleet before its parts, then the strongest; strangers, who may be many, come last."""
     return alarm.what == "unregistered", ("fleet", "group", "agent").index(alarm.level), -(alarm.strength or 0)
 
 
