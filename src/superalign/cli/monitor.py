@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,11 +103,13 @@ def show(told: FleetReport) -> None:
         f"{counted(told.agents, 'agent')} in {counted(told.groups, 'group')}: {counted(events, 'event')} in "
         f"{counted(told.blocks, 'block')}, read in {duration(told.seconds)}."
     )
+    kinds = Counter(alarm.what for alarm in told.alarms)
     number = counted(len(told.alarms), "alarm") if told.alarms else "No alarm"
-    print(f"{number}. A clean fleet ever raises one with a probability of at most {percent(told.promise)}.")
+    number += f" ({', '.join(f'{many:,} {what}' for what, many in kinds.most_common())})" if len(kinds) > 1 else ""
+    print(f"{number}.\nA clean fleet ever raises one with a probability of at most {percent(told.promise)}.")
     print()
     if told.alarms:
-        shown = [_alarm(alarm) for alarm in told.alarms[:MOST_LISTED]]
+        shown = [_alarm(alarm) for alarm in sorted(told.alarms, key=_weight)[:MOST_LISTED]]
         print_table(shown, ("alarm", "who", "evidence"))
         if (more := len(told.alarms) - MOST_LISTED) > 0:
             print(f"{more:,} more: --json lists all.")
@@ -116,6 +119,11 @@ def show(told: FleetReport) -> None:
     if told.sight:
         print()
         _show_sight(told.sight)
+
+
+def _weight(alarm: Alarm) -> tuple[bool, int, float]:
+    """What is shown first: the fleet before its parts, then the strongest; strangers, who may be many, come last."""
+    return alarm.what == "unregistered", ("fleet", "group", "agent").index(alarm.level), -(alarm.strength or 0)
 
 
 def _alarm(alarm: Alarm) -> Row:

@@ -169,6 +169,7 @@ def test_the_command(scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     bad = command(monkeypatch, str(scene / "bad.jsonl"), "--state", state)
     assert bad.exit_code == 3
     assert "tool:exfiltrate by agent-" in bad.stdout and "ALARM" in bad.stderr
+    assert bad.stdout.index("fleet  ") < bad.stdout.index("is not in the register")
     again = command(monkeypatch, "--state", state, "--json")
     assert again.exit_code == 3
     found = json.loads(again.stdout)
