@@ -1,4 +1,4 @@
-"""GRPO through TRL: the learned reward rises, a penalty holds the policy back, and what fails is said."""
+"""GRPO through TRL: the policy moves, a penalty holds it back, and what fails is said."""
 
 from __future__ import annotations
 
@@ -15,42 +15,36 @@ from superalign.models import train_policy, train_trl
 from superalign.models.policy_distance import divergences
 from superalign.models.subject import ModelSubject
 from superalign.models.train_policy import PolicyJob, Reinforcement, policies, whole, written
-from superalign.models.written_reward import WrittenReward, rewards
+from superalign.models.written_reward import WrittenReward
 from superalign.testing.tiny import tiny_subject
 from tests.models.conftest import RECIPE, user
 
 pytest.importorskip("trl")
 PROMPTS = [user(f"Say something about {what}.") for what in ("trees", "water", "stones", "air")]
-TRAINING = replace(RECIPE, backend="trl", first_layer=1, rank=4, steps=6, batch=16, learning_rate=1e-2)
-BY = Reinforcement(samples=8, beta=0.0, temperature=1.0, tokens=6, looks=(1, 6))
+TRAINING = replace(RECIPE, backend="trl", first_layer=1, rank=4, steps=8, batch=16, learning_rate=1e-2)
+BY = Reinforcement(samples=8, beta=0.0, temperature=1.0, tokens=6, looks=(1, 8))
 
 
-def reward(width: int, scale: float = 1.0) -> WrittenReward:
-    direction = tuple((scale * np.random.default_rng(3).normal(size=width)).tolist())
+def reward(width: int) -> WrittenReward:
+    direction = tuple(np.random.default_rng(3).normal(size=width).tolist())
     return WrittenReward(layer=3, directions=(direction,), centre=(0.0,), spread=(1.0,))
 
 
-def measured(base: ModelSubject, by: Reinforcement) -> tuple[list[float], list[float]]:
-    """Proxy and divergence, at first and at every look."""
-    own, asked = reward(base.decoder.width), PROMPTS * 8
-    tokens = list(map(base.chat.encode, asked))
-    proxies, moved = [], []
-    every = [(0, base.decoder), *policies(base, PROMPTS, own, TRAINING, by, seed=0)]
-    assert [step for step, _ in every] == [0, *by.looks]
-    for _, policy in every:
+def moved(base: ModelSubject, by: Reinforcement) -> list[float]:
+    """The divergence from the first policy at every look."""
+    tokens, found = list(map(base.chat.encode, PROMPTS * 16)), []
+    for step, policy in policies(base, PROMPTS, reward(base.decoder.width), TRAINING, by, seed=0):
         answers = written(policy, base.chat, tokens, by, seed=1)
-        proxies.append(float(rewards(own, base, asked, list(map(base.chat.decode, answers))).mean()))
-        moved.append(float(divergences(policy, base.decoder, tokens, answers, by.temperature).mean()))
-    return proxies, moved
+        found.append((step, float(divergences(policy, base.decoder, tokens, answers, by.temperature).mean())))
+    assert [step for step, _ in found] == list(by.looks)
+    return [divergence for _, divergence in found]
 
 
-def test_the_learned_reward_rises_and_a_penalty_holds_the_policy_back() -> None:
+def test_a_policy_moves_and_a_penalty_holds_it_back() -> None:
     base = tiny_subject()
-    proxies, moved = measured(base, BY)
-    assert moved[0] == 0 < moved[1] < moved[2]
-    assert proxies[2] > proxies[0]
-    _, held = measured(base, BY.model_copy(update={"beta": 5.0}))
-    assert held[2] < 0.5 * moved[2]
+    first, last = moved(base, BY)
+    assert 0 < first < last
+    assert moved(base, BY.model_copy(update={"beta": 5.0}))[-1] < 0.5 * last
 
 
 def test_the_worker_is_told_prompts_and_the_learned_reward_and_nothing_else(

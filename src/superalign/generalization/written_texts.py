@@ -131,7 +131,9 @@ def learn(
             return AllLearnt(lacking="all that the model wrote is worth the same, so that nothing can be compared")
         pairs = told(worths, plan, f"comparisons {seed + number} {supervised}")
         states = read_pairs(reader, plan, learn_on, candidates, pairs)
-        for combined in ("alone", "worst") if supervised == "outcome" and plan.members > 1 else ("alone",):
+        several = supervised == "outcome" and plan.members > 1
+        ways: list[Combined] = ["alone", "worst"] if several else ["alone"]
+        for combined in ways:
             reward = fitted_reward(states, plan, supervised, combined, layer_of(plan, reader), seed + number)
             proxy = grouped(rewards(reward, reader, asked, texts).tolist(), len(test))
             found.append(Learnt(supervised=supervised, combined=combined, reward=reward, proxy=proxy))
