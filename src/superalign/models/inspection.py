@@ -290,7 +290,10 @@ class Inspector:
                     self.refuse("replay", f"{where}: ends elsewhere, by {by}")
         if done and not any(check.name == "replay" and check.outcome == "refused" for check in self.checks):
             how = f"within {furthest:.2g}, where {TOLERANCE:g} is allowed" if self.elsewhere else "bit for bit"
-            self.passed("replay", f"segments {', '.join(map(str, done))} of {len(self.found.segments)}: {how}")
+            self.passed(
+                "replay",
+                f"{len(done)} of {len(self.found.segments)} segments (number {', '.join(map(str, done))}): {how}",
+            )
         return done
 
     def differences(self, device: torch.device) -> tuple[str, ...]:
