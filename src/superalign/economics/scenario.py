@@ -14,7 +14,7 @@ from superalign.contracts.errors import UnknownName
 from superalign.contracts.records import Record
 from superalign.economics.equations import EQUATIONS, Equation
 from superalign.economics.uncertain import Hours, Quantity, Share, Uncertain
-from superalign.runs.plan import _override, _read_mapping
+from superalign.runs.plan import override_key, read_mapping
 from superalign.runs.plan_errors import validated
 
 TrainingReading = Literal["utilised", "peak"]
@@ -142,9 +142,9 @@ def load_scenario(name: str, overrides: Sequence[str] = ()) -> Scenario:
         if name not in shipped():
             raise UnknownName("scenario (a file of one ends in .yaml)", name, shipped())
         path = Path(str(files(__package__) / "data" / f"{name}.yaml"))
-    content = _read_mapping(path, "scenario")
+    content = read_mapping(path, "scenario")
     for override in overrides:
-        _override(content, override)
+        override_key(content, override)
     return validated(Scenario, content, path)
 
 

@@ -168,11 +168,11 @@ def load_plan(path: Path, overrides: Sequence[str] = (), seed: int | None = None
     A `specification` or `criteria` that is a path is looked for beside the plan. InputError when a file can't be read,
     PlanError when it does not say what a plan says.
     """
-    content = _read_mapping(path, "plan")
+    content = read_mapping(path, "plan")
     if any(override.startswith("criteria.") for override in overrides):
         _read_beside(content, "criteria", Criteria, path)  # so that one of a file's criteria can be overridden
     for override in overrides:
-        _override(content, override)
+        override_key(content, override)
     if seed is not None:
         content["seed"] = seed
     _read_beside(content, "specification", Specification, path)
@@ -182,21 +182,21 @@ def load_plan(path: Path, overrides: Sequence[str] = (), seed: int | None = None
 
 def load_specification(path: Path) -> Specification:
     """Read a specification by itself; errors as for a plan."""
-    return validated(Specification, _read_mapping(path, KINDS["specification"]), path)
+    return validated(Specification, read_mapping(path, KINDS["specification"]), path)
 
 
 def _read_beside(content: dict[str, Any], key: str, model: type[Record], plan: Path) -> None:
     """Put what the file says in place of its path."""
     if isinstance(content.get(key), str):
         path = plan.parent / content[key]
-        record = validated(model, _read_mapping(path, KINDS[key]), path)
+        record = validated(model, read_mapping(path, KINDS[key]), path)
         content[key] = record.model_dump(mode="json", by_alias=True)
 
 
 def plan_from(content: dict[str, Any], overrides: Sequence[str] = ()) -> Plan:
     """The plan that a command's options ask for, with `overrides` as for `load_plan`. PlanError as there."""
     for override in overrides:
-        _override(content, override)
+        override_key(content, override)
     return validated(Plan, _merged(_section_defaults(), content), Path("the command line"))
 
 
@@ -293,7 +293,8 @@ def _read_yaml(text: str, where: str) -> Any:
         raise PlanError(f"This YAML can't be read: {reason}.", where=where, fix="Give a text file.") from None
 
 
-def _read_mapping(path: Path, kind: str) -> dict[str, Any]:
+def read_mapping(path: Path, kind: str) -> dict[str, Any]:
+    """A YAML file that holds a mapping, as plans do. InputError or PlanError, in words for a file of this `kind`."""
     if path.is_dir():
         raise InputError(f"A {kind} is a file, this is a folder.", where=str(path), fix="Name the .yaml file in it.")
     try:
@@ -320,7 +321,8 @@ def _read_mapping(path: Path, kind: str) -> dict[str, Any]:
     return content
 
 
-def _override(content: dict[str, Any], override: str) -> None:
+def override_key(content: dict[str, Any], override: str) -> None:
+    """Change one key of `content` as --set does: a dotted key, =, and a value. PlanError for anything else."""
     dotted, equals, value = override.partition("=")
     where = f"override {override!r}"
     if not equals or not all(dotted.split(".")):
