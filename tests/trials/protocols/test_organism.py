@@ -48,7 +48,7 @@ def test_attacks_are_counted_where_the_trigger_is_and_what_reads_them_stops_them
         assert isinstance(point.useful, Interval) and point.useful.value > 0.7
     probed = [one for one in found.points if one.monitor == "activations" and one.protocol == "editing"]
     assert all(isinstance(one.stopped, Interval) and one.stopped.value == 1.0 for one in probed)
-    assert twin.asked <= 160 + 2 * TESTED  # each request once, whatever the number of protocols
+    assert twin.asked <= 160 + 3 * TESTED  # as the honest agent and once as the trusted one
 
 
 def test_a_trusted_model_that_does_not_answer_edits_nothing() -> None:
