@@ -63,12 +63,11 @@ class Policy(Watch):
         answers = written(load_lora(self.first.decoder, now), self.first.chat, asked, self.job.by, seed=seed)
         return {"prompt_ids": list(map(list, asked)), "completion_ids": answers, "logprobs": None}
 
-    def rewards(self, prompts: Sequence[str], completion_ids: Sequence[Sequence[int]], **_: Any) -> list[float]:
+    def rewards(self, prompts: Sequence[str], completion_ids: Sequence[Sequence[int]], **_: Any) -> list[float | None]:
         """One for each answer."""
         texts = [self.first.chat.decode(tokens) for tokens in completion_ids]
         asked = [self.job.prompts[int(row)] for row in prompts]
-        found: list[float] = rewards(self.job.reward, self.first, asked, texts).tolist()
-        return found
+        return [float(worth) for worth in rewards(self.job.reward, self.first, asked, texts)]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         super().on_step_end(args, state, control, **given)
