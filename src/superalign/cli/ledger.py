@@ -48,7 +48,8 @@ def verify(
             fix="Give --head FILE with --log-key KEY, --witness-key KEY or both.",
         )
     path = Path(folder)
-    report = verify_run(path) if (path / "manifest.json").exists() else ledger.verify(path / "ledger.db")
+    transcript = (path / "ledger.db").exists() and not (path / "manifest.json").exists()
+    report = ledger.verify(path / "ledger.db") if transcript else verify_run(path)
     signers = signed_by(Path(head), [*([log_key] if log_key else []), *(witness_key or [])]) if head else []
     if head:
         check_head(path / "ledger.db", read_head(Path(head)))

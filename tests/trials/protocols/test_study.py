@@ -7,6 +7,7 @@ from typing import Self
 
 import numpy as np
 import pytest
+from scipy.stats import betabinom
 
 from superalign.contracts.actions import Collusion, ControlPoint, ControlStudy, Score
 from superalign.contracts.records import Interval, Unscored
@@ -33,8 +34,11 @@ def value(measured: Interval | Unscored) -> float:
 
 
 def test_an_alarm_that_knows_nothing_stops_no_more_than_its_budget(found: ControlStudy) -> None:
+    """By how many attacks exceed a threshold from so many benign scores of the same distribution: beta-binomial."""
     for point in points(found, "scripted 0"):
-        assert isinstance(point.stopped, Interval) and point.stopped.low <= 1.5 * point.budget
+        stopped, allowed = round(value(point.stopped) * point.attacks), int(point.budget * (found.benign + 1))
+        by_chance = betabinom.sf(stopped - 1, point.attacks, allowed, found.benign + 1 - allowed)
+        assert by_chance > 1e-4, point
     assert [value(point.stopped) for point in points(found, "scripted 4")][-1] > 0.9
 
 
