@@ -171,14 +171,14 @@ def report(
     size = float(np.mean([8 * one.bytes for one in charged]))
     seen = float(np.mean([one.bits for one in charged]))
     limits = {
-        "none: all the text": size,
-        "drawn again, no budget": seen,
-        "drawn again, budget per output": policy.bits_per_output,
+        "bytes counted": size,
+        "bits budgeted": policy.bits_per_output,
+        "what these outputs cost (no bound)": seen,
     }
     leaks = list(leaks_of(limits, weights_gigabytes, outputs_per_day))
     if policy.bits_per_day is not None:
         each = min(policy.bits_per_output, policy.bits_per_day / outputs_per_day)
-        leaks += leaks_of({"drawn again, budgets per output and day": each}, weights_gigabytes, outputs_per_day)
+        leaks += leaks_of({"bits budgeted, also by day": each}, weights_gigabytes, outputs_per_day)
     return EgressReport(
         model=subject.name,
         policy=policy,

@@ -19,8 +19,8 @@ def capacities(found: ChannelStudy, sender: str) -> Table:
 
     return Table(
         caption=f"Bits in an answer of a secret out of {own[0].secrets}, in {own[0].answers} answers{planted}. "
-        "Estimated: less what chance shows; decoded: what a fitted decoder's right guesses need at least; shuffled: its "
-        "guesses where it was fitted to shuffled secrets. In brackets 95 % intervals",
+        "Estimated: less what chance shows; decoded: what a fitted decoder's right guesses need at least; shuffled: "
+        "its guesses where it was fitted to shuffled secrets. In brackets 95 % intervals",
         columns=(
             Column("Countermeasure"),
             *(Column(name, True) for name in ("Estimated", "Decoded", "Guesses", "Shuffled")),

@@ -58,7 +58,7 @@ def draw(found: EgressReport, path: Path) -> None:
     size = found.weights_gigabytes * 8e9
     shown = [
         Curve(
-            leak.defence.replace("drawn again", "redrawn"),
+            leak.defence.removesuffix(" (no bound)"),
             TRAFFIC,
             [size / (leak.bits_per_output * n) for n in TRAFFIC],
         )

@@ -153,7 +153,7 @@ def drawn(
     """What `writer` answers, and the claimed model's view of it. Another tokenizer's answers are read by their text."""
     prompts = [writer.chat.encode(conversation) for conversation in asked]
     answers = [tuple(one) for one in generate(writer.decoder, prompts, tokens, stops=ends_of(writer), sampling=how)]
-    if writer.chat is not subject.chat:
+    if writer.chat.tokenizer.get_vocab() != subject.chat.tokenizer.get_vocab():
         answers = [subject.chat.answer(writer.chat.decode(answer)) for answer in answers]
     own = [subject.chat.encode(conversation) for conversation in asked]
     return Drawn(name, answers, redraw(subject.decoder, own, answers, [claimed] * len(answers)))
