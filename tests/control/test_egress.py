@@ -83,6 +83,8 @@ def test_a_chosen_seed_is_charged(tiny: ModelSubject, honest: list[Output]) -> N
         ({"output": "something else"}, "another text"),
         ({"tokens": (99999,)}, "does not have"),
         ({"tokens": ()}, "no tokens"),
+        ({"prompt": ()}, "no prompt"),
+        ({"temperature": 1e-320}, "no numbers"),
     ],
 )
 def test_what_can_not_be_drawn_again_costs_its_whole_text(

@@ -23,11 +23,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from jinja2 import TemplateError
 from pydantic import ValidationError
 
 from superalign.contracts.egress import Charged, EgressReport, Leak, Output, Policy
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Unscored
+from superalign.models.batches import TokenIds
 from superalign.models.generate import Sampling, stop_tokens
 from superalign.models.resampling import Redrawn, redraw
 from superalign.models.subject import ModelSubject
@@ -40,7 +42,7 @@ def read_outputs(path: Path) -> list[Output]:
     """Outputs from a file of JSON lines. InputError where it is missing, empty or not of outputs."""
     fix = 'Give lines like {"prompt": "...", "output": "...", "seed": 1, "temperature": 1.0}.'
     try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The outputs can't be read: {error}.", where=str(path), fix=fix) from None
     found = []
@@ -90,23 +92,31 @@ def charge(subject: ModelSubject, outputs: Sequence[Output], policy: Policy) -> 
 
 def draw_again(subject: ModelSubject, outputs: Sequence[Output]) -> list[Redrawn | Unscored]:
     """Each output's tokens beside those that its seed gives; `Unscored` where it has none, or its text is another."""
-    ready: list[tuple[int, tuple[int, ...]]] = []
-    found: list[Redrawn | Unscored] = [Unscored(reason="not drawn")] * len(outputs)
+    found: list[Redrawn | Unscored] = []
+    ready: list[tuple[int, TokenIds, TokenIds]] = []
     for place, output in enumerate(outputs):
-        tokens = tokens_of(subject, output)
-        if isinstance(tokens, Unscored):
-            found[place] = tokens
-        else:
-            ready.append((place, tokens))
+        prompt, tokens = prompt_of(subject, output), tokens_of(subject, output)
+        reason = next((one for one in (prompt, tokens) if isinstance(one, Unscored)), None)
+        found.append(reason or Unscored(reason="the model computes no numbers for it"))
+        if not isinstance(prompt, Unscored) and not isinstance(tokens, Unscored):
+            ready.append((place, prompt, tokens))
     for start in range(0, len(ready), BATCH):
-        batch = ready[start : start + BATCH]
-        prompts = [subject.chat.encode(outputs[place].asked) for place, _ in batch]
-        how = [sampling(outputs[place]) for place, _ in batch]
-        for (place, _), own in zip(
-            batch, redraw(subject.decoder, prompts, [tokens for _, tokens in batch], how), strict=True
-        ):
-            found[place] = own
+        places, prompts, answers = zip(*ready[start : start + BATCH], strict=True)
+        how = [sampling(outputs[place]) for place in places]
+        for place, own in zip(places, redraw(subject.decoder, prompts, answers, how), strict=True):
+            if np.isfinite(own.logprobs).all():
+                found[place] = own
     return found
+
+
+def prompt_of(subject: ModelSubject, output: Output) -> TokenIds | Unscored:
+    """The prompt as the model's template lays it out."""
+    if not output.asked:
+        return Unscored(reason="it has no prompt")
+    try:
+        return subject.chat.encode(output.asked)
+    except TemplateError as error:
+        return Unscored(reason=f"the model's chat template refuses its prompt: {error}")
 
 
 def sampling(output: Output) -> Sampling | None:
@@ -114,7 +124,7 @@ def sampling(output: Output) -> Sampling | None:
     return Sampling(output.temperature, output.top_p, output.seed or 0) if output.temperature else None
 
 
-def tokens_of(subject: ModelSubject, output: Output) -> tuple[int, ...] | Unscored:
+def tokens_of(subject: ModelSubject, output: Output) -> TokenIds | Unscored:
     """The tokens that must be explained: those given, if they spell the text, else those the tokenizer makes of it."""
     if output.temperature is None or (output.temperature > 0 and output.seed is None):
         return Unscored(reason="it claims no seed or no temperature")

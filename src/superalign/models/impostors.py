@@ -56,4 +56,5 @@ def _rounded(weight: Float[Tensor, "rows columns"], bits: int) -> Float[Tensor, 
     size = GROUP if weight.shape[1] % GROUP == 0 else weight.shape[1]
     groups = weight.float().reshape(weight.shape[0], -1, size)
     scale = groups.abs().amax(-1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny) / top
-    return ((groups / scale).round() * scale).reshape(weight.shape).to(weight.dtype)
+    near: Tensor = (groups / scale).round() * scale
+    return near.reshape(weight.shape).to(weight.dtype)

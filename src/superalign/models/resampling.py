@@ -34,7 +34,7 @@ class Redrawn:
 
     @property
     def same(self) -> Bool[np.ndarray, "tokens"]:
-        return self.tokens == self.drawn
+        return np.asarray(self.tokens == self.drawn)
 
 
 @torch.no_grad()

@@ -167,7 +167,7 @@ def told_apart(one: Drawn, honest: Drawn, statistic: Statistic, tokens: int) -> 
     ]
     if min(map(len, sides)) < FEWEST:
         return Unscored(reason=f"fewer than {FEWEST} answers have {tokens} tokens")
-    found = clustered_auroc(*sides)
+    found = clustered_auroc(sides[0], sides[1])
     return found if found else Unscored(reason="there are no answers")
 
 

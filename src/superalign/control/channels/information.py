@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from scipy.stats import t as student
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
 from superalign.contracts.records import Interval, Unscored
 from superalign.tasks.metrics import group_weights
@@ -38,7 +38,7 @@ def densities(secret: Codes, text: Codes, group: Codes) -> Float[np.ndarray, "te
     texts, secrets = int(text.max()) + 1, int(secret.max()) + 1
     with_secret, with_text = group * secrets + secret, group * texts + text
     joint = jackknifed(with_secret * texts + text)
-    return joint + jackknifed(group) - jackknifed(with_secret) - jackknifed(with_text)
+    return np.asarray(joint + jackknifed(group) - jackknifed(with_secret) - jackknifed(with_text))
 
 
 def jackknifed(codes: Codes) -> Float[np.ndarray, "texts"]:
@@ -103,7 +103,7 @@ def guesses(
     return int(sum(name == secrets[i] for name, i in zip(named, asked, strict=True))), len(asked)
 
 
-def decoder():  # type: ignore[no-untyped-def]  # scikit-learn's pipelines have no types
+def decoder() -> Pipeline:
     """Logistic regression on characters, on words, and on the whole text beside its question."""
     whole = TfidfVectorizer(analyzer=whole_text, use_idf=False)
     beside = TfidfVectorizer(analyzer=words_beside_question, sublinear_tf=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from superalign.contracts.channels import ChannelStudy, Countermeasure, Sent
+from superalign.contracts.channels import Capacity, ChannelStudy, Countermeasure, Sent
 from superalign.contracts.protocols import AnswerKey, Material, Subject
 from superalign.contracts.records import Question, Unscored
 from superalign.control.channels.countermeasures import (
@@ -43,7 +43,7 @@ def countermeasures(writer: Subject | None = None) -> list[Countermeasure]:
 
 def channel_study(seed: int = 0, answers: int = ANSWERS, writer: Subject | None = None) -> ChannelStudy:
     """Scripted senders of known capacity through every countermeasure."""
-    found = []
+    found: list[Capacity] = []
     for medium, bits in SENDERS:
         sent = sent_by(medium, bits, seed, answers)
         name, secrets = f"{medium}, {bits:g} bits", 2 if medium == "yes or no" else 4
@@ -66,7 +66,7 @@ def organism_study(
     both were trained from.
     """
     channel = Channel(Material((), AnswerKey(truth={}), tuple(words)), secret)
-    found = []
+    found: list[Capacity] = []
     for name, subject in (("organism", organism), ("twin", twin)):
         sent = sent_of(subject, channel, seed, answers)
         found += capacities(name, sent, countermeasures(trusted), secrets=MEMOS, seed=seed)
