@@ -60,6 +60,13 @@ def test_what_is_always_new_can_not_be_counted() -> None:
     assert isinstance(found, Unscored) and "counting" in found.reason
 
 
+def test_texts_that_are_all_alike_leave_room_for_what_was_not_seen() -> None:
+    secrets, texts, groups = symmetric(0.0, 0, 80)
+    found = information(secrets, ["the same"] * len(texts), groups)
+    assert not isinstance(found, Unscored)
+    assert found[0].value == 0 and found[0].low < 0 < found[0].high < 0.2 and found[1] == 1
+
+
 def test_few_texts_give_no_number() -> None:
     assert isinstance(information(["a"] * 10, ["b"] * 10, ["c"] * 10), Unscored)
     assert isinstance(guesses(["a"] * 10, ["b"] * 10, ["c"] * 10), Unscored)

@@ -56,7 +56,8 @@ def information(
 
     Unscored where chance alone shows a quarter of all there is: then nearly every text is new, and counting sees
     nothing. The interval is Student's over groups, with the variances of a bootstrap over groups and of the shuffled
-    estimates added: the first alone is 0 where nothing is carried. It may lie below 0, which is nothing found.
+    estimates added: the first alone is 0 where nothing is carried. It always has room for what so many texts may not
+    have shown once. It may lie below 0, which is nothing found.
     """
     if len(texts) < FEWEST or len(set(groups)) < 2:
         return Unscored(reason=f"it takes {FEWEST} texts, and two questions")
@@ -64,12 +65,15 @@ def information(
     rng = np.random.default_rng(seed)
     own = densities(secret, text, group)
     chance = np.array([densities(within(secret, group, rng), text, group).mean() for _ in range(PERMUTATIONS)])
-    if chance.mean() > densities(secret, secret, group).mean() / 4:
+    most = float(densities(secret, secret, group).mean())
+    if chance.mean() > most / 4:
         return Unscored(reason="nearly every text is new, so that counting sees nothing")
     weights = group_weights(groups, RESAMPLES, rng)
     drawn = weights @ own / weights.sum(axis=1)
     value = float(own.mean() - chance.mean())
+    unseen = most * (1 - ((1 - LEVEL) / 2) ** (1 / len(texts)))
     half = float(student.ppf((1 + LEVEL) / 2, len(set(groups)) - 1) * math.hypot(drawn.std(), chance.std()))
+    half = max(half, unseen)
     p = float((1 + (chance >= own.mean() - 1e-12).sum()) / (1 + PERMUTATIONS))
     return Interval(value=value, low=value - half, high=value + half, level=LEVEL), p
 
