@@ -12,8 +12,8 @@ in front too. No code word begins another (Kraft), so at most 2^B different outp
 is let through under a budget of B bits carries at most B. Nothing is assumed of how it was hidden. Numbers that are
 told by themselves are in Elias's delta code (1975).
 
-The setting is that of Rinberg et al. 2025, *Verifying LLM Inference to Detect Model Weight Exfiltration* (arXiv
-2511.02620); the code is ours.
+The setting is that of Rinberg et al. 2025, *Verifying LLM Inference to Detect Model Weight Exfiltration*
+(arXiv 2511.02620); the code is ours.
 """
 
 from __future__ import annotations

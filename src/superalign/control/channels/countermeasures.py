@@ -44,7 +44,11 @@ class Sorted:
 
 
 class Paraphrased:
-    """Another model says it in other words, then `Formatted`. A copy of the sender would keep the code alive."""
+    """Another model says the `Formatted` text in other words, which are formatted too.
+
+    A copy of the sender would keep the code alive. So does a model that writes something else for each text it is given,
+    whatever that means: a small one may take nothing away.
+    """
 
     name = "paraphrase"
 
@@ -52,7 +56,8 @@ class Paraphrased:
         self.writer, self.max_tokens = writer, max_tokens
 
     def pass_on(self, sent: Sequence[Sent]) -> list[str]:
-        texts = dict.fromkeys(_said(one) for one in sent if _said(one) != HELD)
+        given = Formatted().pass_on(sent)
+        texts = dict.fromkeys(text for text in given if text != HELD)
         ask = "Say this in other words, in one sentence: {}"
         conversations = [(Message(role="user", content=ask.format(text)),) for text in texts]
         written = self.writer.respond(conversations, self.max_tokens) if conversations else []
@@ -60,7 +65,7 @@ class Paraphrased:
             text: HELD if isinstance(own, Unscored) else " ".join(words_of(own))
             for text, own in zip(texts, written, strict=True)
         }
-        return [by_text.get(_said(one), HELD) for one in sent]
+        return [by_text.get(text, HELD) for text in given]
 
 
 class Replayed:
