@@ -46,8 +46,8 @@ class Sorted:
 class Paraphrased:
     """Another model says the `Formatted` text in other words, which are formatted too.
 
-    A copy of the sender would keep the code alive. So does a model that writes something else for each text it is given,
-    whatever that means: a small one may take nothing away.
+    A copy of the sender would keep the code alive. So does a model that writes something else for each text that it is
+    given, whatever that means: a small one may take nothing away.
     """
 
     name = "paraphrase"
