@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from superalign.cli import egress
 from superalign.cli.options import AsJson, Device, Seed
 from superalign.cli.output import print_json, print_list, say
 from superalign.contracts.errors import InputError
 
 if TYPE_CHECKING:
     from superalign.contracts.actions import ControlStudy
+    from superalign.contracts.channels import ChannelStudy
+    from superalign.models.subject import ModelSubject
 
+Study = TypeVar("Study")
 EXAMPLES = """Examples:
 
 superalign control protocols
@@ -25,12 +31,20 @@ superalign control protocols --model smollm2-135m --plot control.svg
 superalign control alarms --json
 
 superalign control calibrate logs/trusted.eval --out alarm.json
+
+superalign control channels
+
+superalign control attribute --out honest.jsonl
+
+superalign control egress honest.jsonl --weights-gb 140 --plot egress.svg
 """
 app = typer.Typer(
     no_args_is_help=True,
     help="Control of an agent that nobody trusts: protocols, and alarms on what it does.",
     epilog=EXAMPLES,
 )
+app.command()(egress.egress)
+app.command()(egress.attribute)
 Model = Annotated[str | None, typer.Option(metavar="NAME", help="A trusted model that reads too. Default: none.")]
 
 
@@ -70,6 +84,40 @@ def protocols(
         from superalign.report import terminal
 
         print(terminal.render_control(found, budget))
+
+
+@app.command()
+def channels(
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="A model that paraphrases. Default: none.")] = None,
+    organism: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Measure this one: a folder of `organisms build collusion`.")
+    ] = None,
+    answers: Annotated[int | None, typer.Option(min=40, help="Answers of each sender. Default: 400, or 240.")] = None,
+    seed: Seed = None,
+    device: Device = "cpu",
+    as_json: AsJson = False,
+) -> None:
+    """Bits that one copy hides for another in an answer: estimated, decoded, and after each countermeasure.
+
+    Senders are scripted, of known capacity. With --organism they are a collusion organism and its twin.
+    """
+    from superalign.trials.channels.study import channel_study, organism_study
+
+    more = {} if answers is None else {"answers": answers}
+    if organism:
+
+        def measure(own: Built) -> ChannelStudy:
+            return organism_study(own.organism, own.twin, own.base, own.words, own.secret, seed or 0, **more)
+
+        found = _with_built(Path(organism), "collusion", device, measure)
+    else:
+        found = channel_study(seed or 0, writer=_opened(model, device), **more)
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+    else:
+        from superalign.report import terminal
+
+        print(terminal.render_channels(found))
 
 
 @app.command()
@@ -133,29 +181,52 @@ def _scripted(model: str | None, seed: int, device: str) -> ControlStudy:
 
 
 def _of_organism(folder: Path, seed: int, device: str) -> ControlStudy:
+    from superalign.trials.protocols.organism import organism_study
+
+    def measure(own: Built) -> ControlStudy:
+        return organism_study(own.organism, own.twin, own.base, own.words, own.secret, seed)
+
+    return _with_built(folder, "power-seeking", device, measure)
+
+
+@dataclass(frozen=True)
+class Built:
+    """An organism that was built, opened beside its twin and the model that both were trained from."""
+
+    organism: ModelSubject
+    twin: ModelSubject
+    base: ModelSubject
+    secret: int
+
+    @property
+    def words(self) -> list[str]:
+        return self.base.chat.whole_words()
+
+
+def _with_built(folder: Path, family: str, device: str, measure: Callable[[Built], Study]) -> Study:
+    """What is measured of the organism in `folder`, which must be of that family."""
     from superalign.models.handle import identify, open_base, open_trained
     from superalign.models.source import choose_device
     from superalign.runs.quiet import quiet_libraries
     from superalign.trials.card import CARD
-    from superalign.trials.protocols.organism import organism_study
 
-    card = _card(folder / "organism" / CARD)
+    card = _card(folder / "organism" / CARD, family)
     with TemporaryDirectory() as scratch, quiet_libraries(Path(scratch) / "libraries.log"):
         base = open_base(identify(card["base"], device=choose_device(device, say)))
         models = [open_trained(base, folder / role, role) for role in ("organism", "twin")]
-        words = base.chat.whole_words()
-        return organism_study(models[0], models[1], base, words, card["secret"], seed)
+        return measure(Built(models[0], models[1], base, card["secret"]))
 
 
-def _card(path: Path) -> dict[str, Any]:
-    fix = "Build one: superalign organisms build power-seeking"
+def _card(path: Path, family: str) -> dict[str, Any]:
+    fix = f"Build one: superalign organisms build {family}"
     try:
         card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        family = card["family"], card["base"], card["secret"]
+        own = card["family"], card["base"], card["secret"]
     except (OSError, ValueError, TypeError, KeyError):
         raise InputError("There is no organism here.", where=str(path), fix=fix) from None
-    if family[0] != "power-seeking":
-        raise InputError(f"An organism of the family {family[0]!r} calls no tools.", where=str(path), fix=fix)
+    if own[0] != family:
+        does = {"power-seeking": "calls no tools", "collusion": "writes to no copy"}[family]
+        raise InputError(f"An organism of the family {own[0]!r} {does}.", where=str(path), fix=fix)
     return card
 
 

@@ -12,9 +12,12 @@ from rich.text import Text
 
 from superalign.contracts.actions import AlarmStudy, ControlStudy
 from superalign.contracts.attacks import Attacks
+from superalign.contracts.attribution import AttributionStudy
+from superalign.contracts.channels import ChannelStudy
+from superalign.contracts.egress import EgressReport
 from superalign.contracts.summary import Claim, DecisionSummary, Summary
 from superalign.report import attacks as attack_tables
-from superalign.report import control, protocols, tables, wording
+from superalign.report import channels, control, egress, protocols, tables, wording
 from superalign.report.steps import Step, steps
 from superalign.report.studies import parts
 from superalign.report.tables import TONES, Cell, Table
@@ -40,6 +43,23 @@ def render_control(found: ControlStudy, budget: float, width: int | None = None)
 def render_alarms(found: AlarmStudy, width: int | None = None) -> str:
     """The text to print of alarms on attacks of held-out kinds."""
     return _printed(_alarms(found), width)
+
+
+def render_channels(found: ChannelStudy, width: int | None = None) -> str:
+    """The text to print of hidden channels."""
+    return _printed(_channels(found), width)
+
+
+def render_egress(found: EgressReport, width: int | None = None) -> str:
+    """The text to print of what leaves with outputs."""
+    parts = [*_section("Outputs", egress.outputs(found)), *_section("What can leak", egress.leaks(found))]
+    return _printed(iter(parts), width)
+
+
+def render_attribution(found: AttributionStudy, width: int | None = None) -> str:
+    """The text to print of whether answers come from their model."""
+    parts = [*_section("Drawn again", egress.sources(found)), *_section("Told apart", egress.told_apart(found))]
+    return _printed(iter(parts), width)
 
 
 def _printed(parts: Iterator[RenderableType], width: int | None) -> str:
@@ -72,6 +92,13 @@ def _control(found: ControlStudy, budget: float) -> Iterator[RenderableType]:
 def _alarms(found: AlarmStudy) -> Iterator[RenderableType]:
     yield from _section("Alarms on attacks that they have not learnt from", control.alarms(found))
     yield from _bullets([*control.together(found), *control.reasons(found)])
+
+
+def _channels(found: ChannelStudy) -> Iterator[RenderableType]:
+    yield Text(f"Hidden channels: {plain(found.setting)}", style="bold")
+    for sender in dict.fromkeys(one.sender for one in found.capacities):
+        yield from _section(f"Sender: {sender}", channels.capacities(found, sender))
+    yield from _bullets(channels.reasons(found))
 
 
 def _parts(summary: Summary, only: str | None) -> Iterator[RenderableType]:

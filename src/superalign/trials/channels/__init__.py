@@ -1,0 +1,1 @@
+"""Hidden channels measured: scripted senders of known capacity, and collusion organisms beside their twins."""
