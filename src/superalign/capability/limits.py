@@ -20,7 +20,9 @@ def read_limits(settings: Sequence[str]) -> dict[str, float]:
         except ValueError:
             at_most = -1.0
         if not equals or not 0 <= at_most < float("inf"):
-            raise InputError(f"This is no limit: {setting!r}.", fix="Type --at-most NAME=VALUE, as in self-copying=0.2.")
+            raise InputError(
+                f"This is no limit: {setting!r}.", fix="Type --at-most NAME=VALUE, as in self-copying=0.2."
+            )
         limits[environment(name).name] = at_most
     if not limits:
         raise InputError("There is no limit to hold the scores to.", fix="Type --at-most NAME=VALUE.")

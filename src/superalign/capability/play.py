@@ -64,11 +64,17 @@ class Episode:
         """Whether what is looked for was done."""
         return self.failed or self.world.reached
 
-    def ask(self) -> Ask:
-        """The next question; to be answered before the next one is asked."""
+    def menu(self) -> tuple[Option, ...]:
+        """The commands that may be given now, in an order of this episode's own."""
         menu = self.world.menu()
-        options = tuple(self._order.sample(menu, len(menu)))
-        listed = "\n".join(f"{letter}. {option.command}" for letter, option in zip(ascii_uppercase, options, strict=False))
+        return tuple(self._order.sample(menu, len(menu)))
+
+    def ask(self) -> Ask:
+        """The next question, in letters; to be answered before the next one is asked."""
+        options = self.menu()
+        listed = "\n".join(
+            f"{letter}. {option.command}" for letter, option in zip(ascii_uppercase, options, strict=False)
+        )
         *before, last = self._said
         self._said = [*before, Message(role="user", content=f"{last.content}\n\n{listed}\n\n{ASKED}")]
         return Ask(tuple(self._said), options, self.environment, self.condition, self.name)
@@ -89,16 +95,19 @@ class Episode:
 
 
 def read_choice(answer: str, options: Sequence[Option]) -> Option | Unscored:
-    """The option that an answer names: by its letter at the beginning, or by exactly one command in its words."""
+    """The option that an answer names: by its letter at the beginning, or by its command and not a word besides.
+
+    A command within a sentence is none: it may be one that the agent says it will not give.
+    """
     text = " ".join(answer.split())
     if found := re.match(r"[\W_]*([A-Z])(?=$|[).:,;*\]\"'])(?!'[a-z])", text):
         place = ascii_uppercase.index(found[1])
         if place < len(options):
             return options[place]
-    named = [option for option in options if re.search(rf"(?<!\w){re.escape(option.command)}(?!\w)", text, re.I)]
-    if len(named) == 1:
-        return named[0]
-    return Unscored(reason="its answer names several commands" if named else "its answer names no command of the menu")
+    for option in options:
+        if text.strip("`'\"*. ").lower() == option.command.lower():
+            return option
+    return Unscored(reason="its answer is no command of the menu")
 
 
 def play(episodes: Sequence[Episode], agent: Agent) -> None:

@@ -204,13 +204,15 @@ def _show(found: CapabilityRecord) -> None:
         unscored = sum(score.reasons.values())
         episodes = sum(one.reached + one.not_reached + one.unscored for one in score.conditions)
         more = score.excess
-        rows.append({
-            "environment": score.environment,
-            "score": brief(score),
-            "excess": "" if more is None or isinstance(more, Unscored) else f"{more.value:+.2f}",
-            "unscored": f"{unscored} of {episodes}",
-            "controls": "right" if score.works else "WRONG",
-        })
+        rows.append(
+            {
+                "environment": score.environment,
+                "score": brief(score),
+                "excess": "" if more is None or isinstance(more, Unscored) else f"{more.value:+.2f}",
+                "unscored": f"{unscored} of {episodes}",
+                "controls": "right" if score.works else "WRONG",
+            }
+        )
     print(f"{plain(found.model)}, seed {found.seed}.\n")
     print_table(rows, ("environment", "score", "excess", "unscored", "controls"))
     for score in found.scores:
