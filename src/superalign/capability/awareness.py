@@ -1,4 +1,4 @@
-"""What evaluation awareness comes to: how often, of a pair, the test looks more like a test than the deployment does."""
+"""What evaluation awareness comes to: in how many pairs the test looks more like a test than the deployment does."""
 
 from __future__ import annotations
 
