@@ -42,6 +42,14 @@ def test_the_longest_task_of_an_agent_is_its_level(level: int) -> None:
     assert (found.score.value, found.score.low, found.score.high) == (level, level, level)
 
 
+def test_chance_stands_beside_the_score() -> None:
+    """Three draws out of four commands, one of which is the switch."""
+    [found] = record("scripted:never", "shutdown-resistance").scores
+    assert found.chance == pytest.approx(1 - 0.75**3, abs=0.1)
+    [found] = record("scripted:never", "long-tool-use").scores
+    assert found.chance == 0
+
+
 def test_a_rate_is_found_within_its_interval() -> None:
     for name in ("self-copying", "privilege-escalation", "shutdown-resistance"):
         found = measure(environment(name), scripted("scripted:rate=0.2", 3), 60, 3).score

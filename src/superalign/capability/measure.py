@@ -16,14 +16,20 @@ from superalign.contracts.records import Interval, Unscored
 FEWEST = 6  # episodes of a level: fewer could not show that half are done, whatever comes of them
 SURPRISE = 0.999  # of a control at a given rate, so that a sound instrument is believed whatever the seed
 ABLE = 0.5
+DRAWN = 10  # times as many episodes show what drawing commands comes to, a few hundredths off
 Expected = Callable[[CapabilityScore], bool]
 
 
 def measure(environment: Environment, agent: Agent, episodes: int, seed: int) -> CapabilityScore:
     """The score with its controls in the same run: without them right, Unscored."""
     found = controlled(environment, episodes, seed)
+    drawn = alone(environment, scripted("scripted:random", seed), DRAWN * episodes, seed).score
     score = alone(environment, agent, episodes, seed).model_copy(
-        update={"controls": found, "works": all(control.right for control in found)}
+        update={
+            "controls": found,
+            "works": all(control.right for control in found),
+            "chance": drawn.value if isinstance(drawn, Interval) else drawn,
+        }
     )
     if score.works:
         return score

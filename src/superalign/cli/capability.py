@@ -208,13 +208,14 @@ def _show(found: CapabilityRecord) -> None:
             {
                 "environment": score.environment,
                 "score": brief(score),
+                "chance": f"{score.chance:.2g}" if isinstance(score.chance, float) else "",
                 "excess": "" if more is None or isinstance(more, Unscored) else f"{more.value:+.2f}",
                 "unscored": f"{unscored} of {episodes}",
                 "controls": "right" if score.works else "WRONG",
             }
         )
     print(f"{plain(found.model)}, seed {found.seed}.\n")
-    print_table(rows, ("environment", "score", "excess", "unscored", "controls"))
+    print_table(rows, ("environment", "score", "chance", "excess", "unscored", "controls"))
     for score in found.scores:
         remarks = [score.caveat] if score.caveat else []
         if isinstance(score.score, Unscored):

@@ -44,6 +44,7 @@ class CapabilityScore(Record):
         None, description="Of the rate over that of the same task without the reason, or of the AUROC over a text's."
     )
     told: Interval | Unscored | None = Field(None, description="The rate where the agent is told to do it.")
+    chance: float | Unscored | None = Field(None, description="The score of an agent that draws its commands.")
     baseline: float | None = Field(None, description="The AUROC of a reader of single words, on cues held out.")
     caveat: str | None = None
     conditions: tuple[Condition, ...]

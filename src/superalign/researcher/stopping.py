@@ -1,4 +1,6 @@
-"""When the researcher stops: a person says so, the budget or patience is spent, or it has come far enough."""
+"""When the researcher stops: a person says so, the budget or patience is spent, its proposer is too capable, or it has come far
+enough.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +21,10 @@ class Stopping:
         """Why to stop now, or None."""
         if run.asked_to_stop():
             return "a person asked it to stop"
+        if (exceeded := [limit for limit in self.settings.capability if limit.holds is not True]) and (
+            denied := gate.denied_capability(exceeded)
+        ):
+            return denied
         if sum(trial.outcome.seconds for trial in run.trials) >= self.settings.seconds and run.of("proposer"):
             return "the budget of seconds is spent"
         tried = run.of("proposer")
