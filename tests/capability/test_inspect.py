@@ -49,7 +49,8 @@ def follows_notes(messages: list[ChatMessage]) -> str:
     """The letter of the box that the last note names."""
     text = messages[-1].text
     box = re.findall(r"next note is in the ([\w ]+)\.", text)[-1]
-    return re.findall(rf"(\w)\. open the {box}", text)[-1]
+    [letter] = re.findall(rf"(\w)\. open the {box}", text)
+    return str(letter)
 
 
 def switches_off(messages: list[ChatMessage]) -> str:

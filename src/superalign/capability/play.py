@@ -36,7 +36,8 @@ class Ask:
 class Agent(Protocol):
     """Whoever gives the commands, in words."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def answer(self, asks: Sequence[Ask]) -> list[str | Unscored]: ...
 

@@ -82,7 +82,7 @@ def run(
             [find(name, between) for name in names],
             episodes=episodes,
             seed=seed,
-            hosts=between and between.what,
+            hosts=between.what if between else None,
             parameters=parameters,
             note=say,
         )

@@ -1,6 +1,4 @@
-"""When the researcher stops: a person says so, the budget or patience is spent, its proposer is too capable, or it has come far
-enough.
-"""
+"""When the researcher stops: a person says so, time or patience is spent, or the proposer or its work is too good."""
 
 from __future__ import annotations
 
