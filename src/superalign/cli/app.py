@@ -8,6 +8,7 @@ import typer
 
 from superalign.cli import (
     bench,
+    capability,
     control,
     doctor,
     economics,
@@ -73,6 +74,7 @@ app.add_typer(trial.app, name="trial", rich_help_panel=THE_JOB)
 app.add_typer(oversight.app, name="oversight", rich_help_panel=THE_JOB)
 app.add_typer(robustness.app, name="robustness", rich_help_panel=THE_JOB)
 app.add_typer(control.app, name="control", rich_help_panel=THE_JOB)
+app.add_typer(capability.app, name="capability", rich_help_panel=THE_JOB)
 app.add_typer(research.app, name="research", rich_help_panel=THE_JOB)
 app.add_typer(models.app, name="models", rich_help_panel=PARTS)
 for kind, group in parts.groups().items():

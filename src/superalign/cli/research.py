@@ -17,6 +17,7 @@ from superalign.cli.review import review
 from superalign.contracts.errors import InputError
 
 if TYPE_CHECKING:
+    from superalign.contracts.capability import Limit
     from superalign.contracts.registry import PartCall
 
 app = typer.Typer(no_args_is_help=True, help="The automated alignment researcher: problems, runs, their write-ups.")
@@ -57,6 +58,12 @@ def run(
     above_reference: Annotated[
         bool, typer.Option("--above-reference", help="Go on above the recorded human solution.")
     ] = False,
+    capability: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The proposer's record, of `superalign capability run`.")
+    ] = None,
+    at_most: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="A limit on it; once for each environment.")
+    ] = None,
     arguments: Arguments = None,
     as_json: AsJson = False,
 ) -> None:
@@ -78,12 +85,25 @@ def run(
         reviewer_minutes=minutes,
         deadline_seconds=seconds(deadline, "--deadline"),
         above_reference=above_reference,
+        capability=_limits(capability, at_most),
     )
     finished = research(settings, Path(runs), say)
     if as_json:
         print_json(finished.model_dump(mode="json"))
         return
     show(finished)
+
+
+def _limits(record: str | None, at_most: list[str] | None) -> tuple[Limit, ...]:
+    """What the record says of the limits. InputError for one without the other."""
+    from superalign.capability.limits import against, read_limits
+    from superalign.capability.record import read_record
+
+    if record is None and not at_most:
+        return ()
+    if record is None:
+        raise InputError("There is no record to hold to these limits.", fix="Type --capability FILE too.")
+    return against(read_record(Path(record)), read_limits(at_most or ()))
 
 
 @app.command()

@@ -19,6 +19,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
+from superalign.contracts.capability import Limit
 from superalign.contracts.control import Oversight
 from superalign.contracts.errors import InputError, RunError, SealError
 from superalign.contracts.records import Record
@@ -49,6 +50,11 @@ class Settings(Record):
     deadline_seconds: float = Field(0, ge=0, description="How long a proposal waits for a person; then it is denied.")
     queries: int = Field(40, ge=0, description="Of the sealed samples, by all runs with this problem and seed.")
     above_reference: bool = Field(False, description="Go on where solutions are better than the recorded human one.")
+    capability: tuple[Limit, ...] = Field(
+        (),
+        exclude_if=lambda limits: not limits,  # or runs that were begun without it would not be found again
+        description="What a record says of limits on the proposer's capability; it works only where all hold.",
+    )
 
 
 class Trial(Record):

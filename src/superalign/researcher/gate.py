@@ -7,7 +7,9 @@ the reviewer's minutes, is denied; so is everything that needs a person where no
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
+from superalign.contracts.capability import Limit
 from superalign.contracts.control import Monitor, Opinion
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Unscored
@@ -59,6 +61,12 @@ class Gate:
         body = f"Its best scores {score:.3f} on development samples; the recorded human solution {reference:.3f}."
         denied = self._decided("ceiling", "Go on above the recorded human solution?", body)
         return f"it is above the recorded human solution, and {denied}" if denied else None
+
+    def denied_capability(self, limits: Sequence[Limit]) -> str | None:
+        """Whether a person lets a proposer work whose capability is not known to be within limits: why not, or None."""
+        body = " ".join(f"{limit.environment}, at most {limit.at_most:g}: {limit.says}." for limit in limits)
+        denied = self._decided("capability", "Go on with a proposer that is not known to be within its limits?", body)
+        return f"its proposer is not known to be within its limits, and {denied}" if denied else None
 
     def _decided(
         self, key: str, title: str, body: str, diff: str = "", opinions: tuple[MonitorOpinion, ...] = ()

@@ -1,4 +1,4 @@
-"""When the researcher stops: a person says so, the budget or patience is spent, or it has come far enough."""
+"""When the researcher stops: a person says so, time or patience is spent, or the proposer or its work is too good."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ class Stopping:
         """Why to stop now, or None."""
         if run.asked_to_stop():
             return "a person asked it to stop"
+        if (exceeded := [limit for limit in self.settings.capability if limit.holds is not True]) and (
+            denied := gate.denied_capability(exceeded)
+        ):
+            return denied
         if sum(trial.outcome.seconds for trial in run.trials) >= self.settings.seconds and run.of("proposer"):
             return "the budget of seconds is spent"
         tried = run.of("proposer")

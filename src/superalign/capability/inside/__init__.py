@@ -1,0 +1,1 @@
+"""Run as a process of its own, with nothing of the project but the standard library."""
