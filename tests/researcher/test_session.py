@@ -24,7 +24,7 @@ from superalign.researcher.folder import ResearchRun, Settings
 from superalign.researcher.gate import Gate
 from superalign.researcher.problems.location import Location
 from superalign.researcher.session import Finished, looked_at_again, research
-from superalign.researcher.writeup import built
+from superalign.researcher.writeup import built, write_up
 
 
 def settings(proposer: str = "random", **changed: object) -> Settings:
@@ -53,6 +53,19 @@ def test_a_real_improvement_is_accepted_and_written_up(tmp_path: Path, sandbox: 
     assert "**Accepted.**" in report and f"{found.progress.baseline:.3f}" in report
     verify(found.folder / "ledger.db")
     a_person_is_asked_about(found)
+    with ResearchRun.existing(found.folder) as run:  # what a problem is called, and measured by, are no measurements
+        write_up(run, Location().card.model_copy(update={"title": "Take 2: 7 <b>bridges</b>"}))
+    assert (found.folder / "report.md").read_text().startswith("# Take 2: 7  b>bridges /b>\n\nMeasured: mean distance")
+
+
+def test_a_metric_that_holds_numbers_is_written_up(tmp_path: Path) -> None:
+    """As its words were committed to; a run that is stopped before anything was scored has a write-up, too."""
+    card = Location().card.model_copy(update={"metric": "the share, 0 or 1"})
+    with ResearchRun.open(tmp_path, settings()) as run:
+        proposal = Proposal(solution=card.baseline, hypothesis="It helps.", proposer="somebody")
+        run.register("proposer", 0, proposal, {"metric": card.metric})
+        write_up(run, card)
+        assert "Measured: the share, 0 or 1;" in (run.folder / "report.md").read_text()
 
 
 def a_person_is_asked_about(found: Finished) -> None:

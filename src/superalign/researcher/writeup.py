@@ -33,7 +33,7 @@ NUMBER = re.compile(r"(?<![\w{.])[+-]?\d+(?:\.\d+)?(?!\w*\})")
 def write_up(run: ResearchRun, card: ProblemCard) -> None:
     """`report.md` and `report.html` of a finished run. RunError when a number in them has no entry."""
     entries = run.ledger.entries()
-    text = built("\n".join(_text(run, card, entries)), entries)
+    text = f"# {_plain(card.title)}\n\n" + built("\n".join(_text(run, card, entries)), entries)
     run.write("report.md", text + "\n")
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)
     style = files("superalign.report").joinpath("style.css").read_text(encoding="utf-8")
@@ -48,16 +48,17 @@ def write_up(run: ResearchRun, card: ProblemCard) -> None:
 
 
 def _text(run: ResearchRun, card: ProblemCard, entries: Sequence[Entry]) -> Iterator[str]:
-    """The write-up with references where numbers belong."""
-    kinds = ("trial", "decision", "final", "stopped")
+    """The write-up below its title, with references where numbers belong."""
+    kinds = ("proposal", "trial", "decision", "final", "stopped")
     of = {kind: [entry for entry in entries if entry.kind == kind] for kind in kinds}
-    yield f"# {_plain(card.title)}\n"
-    yield f"{card.metric[:1].upper()}{card.metric[1:]}; {'larger' if card.larger_is_better else 'smaller'} is better.\n"
+    for first in of["proposal"][:1]:  # what was committed to before anything ran
+        better = "larger" if card.larger_is_better else "smaller"
+        yield f"Measured: {{{first.seq}.analysis.metric}}; {better} is better.\n"
     if of["decision"]:
         yield from _decision(of["decision"][-1], of["final"][-1], entries)
     else:
         yield "**Nothing was decided**: no proposal got as far as the final samples.\n"
-    yield "## What was tried\n"
+    yield "\n## What was tried\n"
     yield from _tried(run, card, of["trial"])
     for stopped in of["stopped"][-1:]:
         yield f"\nIt stopped because {{{stopped.seq}.why}}."
