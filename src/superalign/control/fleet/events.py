@@ -85,16 +85,23 @@ def from_columns(columns: Mapping[str, Sequence[Any]], places: Int[np.ndarray, "
 
 def coded(values: Sequence[Any]) -> tuple[list[str], Int[np.ndarray, "events"]]:
     """The names among `values`, and for each value the index of its name; -1 for what is no name."""
-    index: dict[Any, int] = {}
     try:
-        codes = np.fromiter((index.setdefault(value, len(index)) for value in values), np.int64, len(values))
+        index, codes = _indexed(values)
+        mixed = not all(isinstance(value, str | None) for value in index)
     except TypeError:  # a list or an object, which can't be looked up
-        return coded([value if isinstance(value, str | int) else None for value in values])
+        mixed = True
+    if mixed:  # False and 0.0 are looked up as 0 is, and would go by its name
+        index, codes = _indexed([value if type(value) in (str, int) else None for value in values])
     names = [named(value) for value in index]
     usable = np.array([name is not None for name in names], bool)
     if not usable.all():
         codes = np.where(usable[codes], codes, -1)
     return [name or "" for name in names], codes
+
+
+def _indexed(values: Sequence[Any]) -> tuple[dict[Any, int], Int[np.ndarray, "events"]]:
+    index: dict[Any, int] = {}
+    return index, np.fromiter((index.setdefault(value, len(index)) for value in values), np.int64, len(values))
 
 
 def named(value: Any) -> str | None:
