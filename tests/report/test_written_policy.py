@@ -65,7 +65,7 @@ BOTH = found((result("outcome", "alone", FALLS, WORSE), result("outcome", "worst
 
 def test_what_falls_is_said_where_its_interval_says_so_alone() -> None:
     falls, apart, most = written_policy.findings(BOTH)
-    assert "outcome, GRPO, beta 0.1 (\N{MINUS SIGN}0.20 [0.10, 0.30])" in falls and "worst" not in falls
+    assert "outcome, GRPO, beta 0.1 (by 0.20 [0.10, 0.30])" in falls and "worst" not in falls
     assert "proxy +2.00, gold \N{MINUS SIGN}0.10" in apart and "worst" not in apart
     assert "+0.10" in most
     assert written_policy.in_a_line(BOTH).endswith("1 of 2")

@@ -185,7 +185,7 @@ def findings(found: WrittenPolicyStudy) -> list[str]:
         return [f"Not measured: {found.rewards.reason}"]
     every = [(f"{name(own)}, {how}", curve) for own in found.rewards for how, curve in curves(own)]
     falls = [
-        f"{words} ({signed(-curve.lost.value)} {interval(curve.lost)})" for words, curve in every if curve.lost.low > 0
+        f"{words} (by {curve.lost.value:.2f} {interval(curve.lost)})" for words, curve in every if curve.lost.low > 0
     ]
     said = [
         "Worth less when optimized further, after a peak that is chosen on the same data: " + "; ".join(falls)
