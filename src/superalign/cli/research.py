@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-import yaml
 
 from superalign.cli.options import AsJson
 from superalign.cli.output import print_json, print_table, say
@@ -230,17 +229,18 @@ def dial(
 def calls(problem: str, by: list[str], arguments: list[str] | None) -> tuple[PartCall, list[PartCall]]:
     """The problem and the proposers with what --set gives them. InputError for a name or an argument that none has."""
     from superalign.contracts.registry import PartCall, problems, proposers
+    from superalign.runs.plan import override_key
 
-    given: dict[str, dict[str, Any]] = {name: {} for name in (problem, *by)}
+    names = (problem, *by)
+    given: dict[str, Any] = {name: {} for name in names}
     for argument in arguments or ():
-        dotted, equals, value = argument.partition("=")
-        name, dot, key = dotted.partition(".")
-        if not (equals and dot and key) or name not in given:
+        name, dot, _ = argument.partition("=")[0].partition(".")
+        if not ("=" in argument and dot) or name not in names:
             raise InputError(
                 f"--set is no argument of these: {argument!r}.",
-                fix=f"Type NAME.KEY=VALUE, where NAME is {' or '.join(given)}.",
+                fix=f"Type NAME.KEY=VALUE, where NAME is {' or '.join(names)}.",
             )
-        given[name][key] = read_value(value, f"--set {argument}")
+        override_key(given, argument)
     refuse_unknown(problem, inspect.signature(problems.factory(problem)), given[problem])
     for name in by:
         refuse_unknown(name, inspect.signature(proposers.factory(name)), given[name])
@@ -257,14 +257,6 @@ def refuse_unknown(name: str, takes: inspect.Signature, given: dict[str, Any]) -
         raise InputError(f"{name} takes no {wrong[0]!r}.", fix=f"It takes: {', '.join(own) or 'nothing'}.")
     if lacks:
         raise InputError(f"{name} needs {' and '.join(lacks)}.", fix=f"Add --set {name}.{lacks[0]}=VALUE.")
-
-
-def read_value(text: str, where: str) -> Any:
-    """A value as YAML has it: a number, a word, a list."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InputError("This value can't be read.", where=where, fix="Put it in quotes.") from None
 
 
 def seconds(text: str, option: str) -> float:
