@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_type_hints
+
 import pytest
 
-from superalign.cli.research import calls, seconds
+from superalign.cli.research import calls, seconds, taken
 from superalign.contracts.errors import InputError
+from superalign.contracts.registry import problems, proposers
 
 
 def test_arguments_go_to_whom_they_name() -> None:
@@ -24,12 +27,22 @@ def test_arguments_go_to_whom_they_name() -> None:
         ("random", "location.tails", "no argument of these"),
         ("random", "location=normal", "no argument of these"),
         ("random", "location.tails='", "can't be read"),
+        ("random", "location.samples=many", "samples can't be 'many'"),
+        ("random", "location.tails=light", "tails can't be 'light'"),
         ("nobody", None, "no proposer named 'nobody'"),
     ],
 )
 def test_wrong_ones_are_told(by: str, argument: str | None, says: str) -> None:
     with pytest.raises(InputError, match=says):
         calls("location", [by], [argument] if argument else None)
+
+
+def test_of_every_part_the_types_of_its_arguments_are_known() -> None:
+    for name in problems.names():
+        assert taken(name, problems.factory(name), {}) == {}
+        get_type_hints(problems.factory(name).__init__)
+    for name in proposers.names():
+        get_type_hints(proposers.factory(name).__init__)
 
 
 @pytest.mark.parametrize(("text", "wanted"), [("90s", 90), ("30m", 1800), ("1.5h", 5400)])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -241,22 +242,34 @@ def calls(problem: str, by: list[str], arguments: list[str] | None) -> tuple[Par
                 fix=f"Type NAME.KEY=VALUE, where NAME is {' or '.join(names)}.",
             )
         override_key(given, argument)
-    refuse_unknown(problem, inspect.signature(problems.factory(problem)), given[problem])
-    for name in by:
-        refuse_unknown(name, inspect.signature(proposers.factory(name)), given[name])
-    asked = PartCall(kind="problems", name=problem, arguments=given[problem])
-    return asked, [PartCall(kind="proposers", name=name, arguments=given[name]) for name in by]
+    asked = PartCall(kind="problems", name=problem, arguments=taken(problem, problems.factory(problem), given[problem]))
+    return asked, [
+        PartCall(kind="proposers", name=name, arguments=taken(name, proposers.factory(name), given[name]))
+        for name in by
+    ]
 
 
-def refuse_unknown(name: str, takes: inspect.Signature, given: dict[str, Any]) -> None:
-    """InputError for arguments that a part does not take, and for those that it lacks."""
-    own = {key: one for key, one in takes.parameters.items() if key not in ("card", "seed")}
+def taken(name: str, part: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
+    """What is given, if the part takes it. InputError for what it does not take, what it lacks, and values of another
+    type.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    own = {key: one for key, one in inspect.signature(part).parameters.items() if key not in ("card", "seed")}
     wrong = [key for key in given if key not in own]
     lacks = [key for key, one in own.items() if one.default is one.empty and key not in given]
     if wrong:
         raise InputError(f"{name} takes no {wrong[0]!r}.", fix=f"It takes: {', '.join(own) or 'nothing'}.")
     if lacks:
         raise InputError(f"{name} needs {' and '.join(lacks)}.", fix=f"Add --set {name}.{lacks[0]}=VALUE.")
+    types = get_type_hints(part.__init__ if inspect.isclass(part) else part)
+    for key, value in given.items():
+        try:
+            TypeAdapter(types[key]).validate_python(value)
+        except ValidationError as error:
+            said = error.errors()[0]["msg"].lower()
+            raise InputError(f"{name}.{key} can't be {value!r}: {said}.", fix="Give another value.") from None
+    return given
 
 
 def seconds(text: str, option: str) -> float:
