@@ -31,9 +31,20 @@ class Answers:
 
 @pytest.mark.parametrize(
     ("answer", "said"),
-    [("Yes", True), ("yes.", True), ("No, it is not.", False), ("Yesterday", None), ("", None), ("Nobody knows", None)],
+    [
+        ("Yes", True),
+        ("yes.", True),
+        ("No, it is not.", False),
+        ("Yes and no.", True),
+        ("I say yes", True),
+        ("**No**", False),
+        ("Is it yes or no?", None),
+        ("Yesterday", None),
+        ("", None),
+        ("Nobody knows", None),
+    ],
 )
-def test_an_answer_is_its_first_word(answer: str, said: bool | None) -> None:
+def test_an_answer_is_its_first_word_or_the_only_one_that_answers(answer: str, said: bool | None) -> None:
     assert yes_or_no(answer) is said
 
 

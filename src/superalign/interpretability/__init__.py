@@ -1,5 +1,6 @@
 """Automated search for problematic internals. Importing this package registers its detectors."""
 
+from superalign.interpretability import advice as advice
 from superalign.interpretability import anomaly as anomaly
 from superalign.interpretability import feature_shift as feature_shift
 from superalign.interpretability import knowledge as knowledge

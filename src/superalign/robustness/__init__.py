@@ -5,4 +5,5 @@ from superalign.robustness import challenge as challenge
 from superalign.robustness import consistency as consistency
 from superalign.robustness import context_search as context_search
 from superalign.robustness import elicitation as elicitation
+from superalign.robustness import favourite as favourite
 from superalign.robustness import token_search as token_search

@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+from superalign.tasks import advice as advice
 from superalign.tasks import arithmetic as arithmetic
 from superalign.tasks import cities as cities
 from superalign.tasks import elements as elements
