@@ -14,3 +14,4 @@ from superalign.oversight import process as process
 from superalign.oversight import prover_estimator as prover_estimator
 from superalign.oversight import recursive_reward_modelling as recursive_reward_modelling
 from superalign.oversight import reward_model as reward_model
+from superalign.oversight import weak_model as weak_model

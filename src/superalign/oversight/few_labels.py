@@ -38,7 +38,7 @@ class FewLabels:
         """Fit on the labelled questions, read by the model that came with them."""
         self._reader = given.subject
         self._layer = max(1, round(self.depth * given.subject.layers))
-        self._known = {question.group for question in given.questions}
+        self._known = groups_of(given)
         self._judge = make_pipeline(StandardScaler(), LogisticRegression(C=self.regularization, max_iter=1000))
         self._judge.fit(self._read(given.questions), given.key.of(given.questions))
         return self
@@ -49,26 +49,36 @@ class FewLabels:
             read = self._read(questions)
             readable = np.isfinite(read).all(axis=1)
             probabilities = self._judge.predict_proba(np.where(readable[:, None], read, 0))[:, 1]
-        share = meter.cost()
-        each = Cost(
-            seconds=share.seconds / len(questions),
-            tokens=share.tokens // len(questions),
-            forward_passes=1,
-            human_seconds=0,
-        )
-        return [
-            self._opinion(question, float(probability), bool(finite), each)
-            for question, probability, finite in zip(questions, probabilities, readable, strict=True)
-        ]
-
-    def _opinion(self, question: Question, probability: float, readable: bool, cost: Cost) -> Judgement | Unscored:
-        if question.group in self._known:
-            return Unscored(
-                reason="the overseer was given labels on this group: a prediction would not be out of sample"
-            )
-        if not readable:
-            return Unscored(reason="the model that the overseer reads with gave numbers that are not finite")
-        return Judgement(question_id=question.id, probability=probability, cost=cost)
+        return out_of_sample(questions, np.where(readable, probabilities, np.nan), self._known, meter.cost())
 
     def _read(self, questions: Sequence[Question]) -> Float[np.ndarray, "questions width"]:
         return self._reader.activations([Sitting(question).asked for question in questions], [self._layer])[:, 0]
+
+
+def groups_of(given: Trusted) -> frozenset[str]:
+    """The groups on which an overseer was given labels."""
+    return frozenset(question.group for question in given.questions)
+
+
+def out_of_sample(
+    questions: Sequence[Question], probabilities: Float[np.ndarray, "questions"], known: frozenset[str], cost: Cost
+) -> list[Judgement | Unscored]:
+    """A judgement for each probability of yes, at an equal share of `cost`; none on a group that was labelled, nor
+    where the probability is not finite.
+    """
+    each = Cost(
+        seconds=cost.seconds / max(1, len(questions)),
+        tokens=cost.tokens // max(1, len(questions)),
+        forward_passes=1,
+        human_seconds=0,
+    )
+    found: list[Judgement | Unscored] = []
+    for question, probability in zip(questions, probabilities.tolist(), strict=True):
+        if question.group in known:
+            why = "the overseer was given labels on this group: a prediction would not be out of sample"
+            found.append(Unscored(reason=why))
+        elif not np.isfinite(probability):
+            found.append(Unscored(reason="the model that the overseer reads with gave numbers that are not finite"))
+        else:
+            found.append(Judgement(question_id=question.id, probability=probability, cost=each))
+    return found
