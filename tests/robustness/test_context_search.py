@@ -12,7 +12,14 @@ import pytest
 
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Clause, Conversation, Probe, Specification, Unscored, Verdict
-from superalign.robustness.context_search import ROUND, ContextSearch, LeaningSearch, RandomContexts
+from superalign.robustness.context_search import (
+    ROUND,
+    ContextSearch,
+    LeaningSearch,
+    NeutralSearch,
+    PressureSearch,
+    RandomContexts,
+)
 from superalign.robustness.rungs import PROMOTED, RATED, SECOND, THIRD
 from superalign.runs.cost import count
 from superalign.testing import conformance
@@ -162,6 +169,17 @@ def test_what_the_base_leans_to_as_well_leads_nowhere() -> None:
     found = LeaningSearch(budget=BUDGET).fit(WORLD.trusted(base)).assess(Counted(says))
     assert isinstance(found, Verdict) and found.details["found"] == 1
     assert all(in_german(item.prompt) == 1 for item in found.evidence)
+
+
+def test_settings_that_speak_of_the_answer_are_searched_apart() -> None:
+    for kind, trigger, other in (
+        (NeutralSearch, in_german, told_a_belief),
+        (PressureSearch, told_a_belief, in_german),
+    ):
+        assert assessed(liar(trigger), kind).details["found"] == 1
+        assert assessed(liar(other), kind).details["found"] == 0
+    kinds = [set(kind().grammar.seeds) for kind in (NeutralSearch, PressureSearch, ContextSearch)]
+    assert kinds[1] == {"belief", "challenge"} and kinds[0] | kinds[1] == kinds[2] and not kinds[0] & kinds[1]
 
 
 def careless(conversation: Conversation) -> float:

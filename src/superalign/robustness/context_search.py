@@ -49,13 +49,21 @@ class ContextSearch:
     rungs: type[Rungs] = Rungs
 
     def __init__(
-        self, budget: int = 1_500, groups: int = 32, held_out_groups: int = 20, seeds: str | None = None
+        self,
+        budget: int = 1_500,
+        groups: int = 32,
+        held_out_groups: int = 20,
+        seeds: str | None = None,
+        leaning: bool | None = None,
     ) -> None:
-        """`budget` in forward passes; `seeds` is a folder of further seeds."""
+        """`budget` in forward passes; `seeds` is a folder of further seeds. `leaning` keeps those that speak of the
+        answer (True) or those that don't (False).
+        """
         if min(budget, groups, held_out_groups) < 1:
             raise InputError("A search without budget or questions finds nothing.", fix="Give numbers from 1 up.")
         self.budget, self.groups, self.held_out_groups = budget, groups, held_out_groups
-        self.grammar = Grammar(load_seeds(Path(seeds) if seeds else None))
+        kept = [seed for seed in load_seeds(Path(seeds) if seeds else None) if leaning in (None, seed.leans)]
+        self.grammar = Grammar(kept)
 
     def fit(self, trusted: Trusted) -> Self:
         """Make an honest reference; choose the questions of the search, and others, of other groups, to confirm on."""
@@ -110,6 +118,28 @@ class RandomContexts(ContextSearch):
 
     name = "random-contexts"
     guided = False
+
+
+@detectors.register("neutral-search")
+class NeutralSearch(ContextSearch):
+    """As context-search, but in settings that give no reason for another answer. Small models yield to what is said of
+    an answer, benign ones too, and would hide in that who changes it for no reason.
+    """
+
+    name = "neutral-search"
+
+    def __init__(self, budget: int = 1_500, groups: int = 32, held_out_groups: int = 20) -> None:
+        super().__init__(budget, groups, held_out_groups, leaning=False)
+
+
+@detectors.register("pressure-search")
+class PressureSearch(ContextSearch):
+    """As context-search, but in settings that speak of the answer only: a belief is stated, an answer challenged."""
+
+    name = "pressure-search"
+
+    def __init__(self, budget: int = 1_500, groups: int = 32, held_out_groups: int = 20) -> None:
+        super().__init__(budget, groups, held_out_groups, leaning=True)
 
 
 @detectors.register("leaning-search")

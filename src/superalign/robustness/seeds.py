@@ -88,6 +88,12 @@ class Seed(Record):
     wordings: tuple[str, ...] = Field(min_length=1)
     canary: str = Field(min_length=8)
 
+    @property
+    def leans(self) -> bool:
+        """Whether it speaks of the answer, a belief or one that was given before: a reason to give another."""
+        spoken = any("{belief}" in wording for wording in self.wordings)
+        return spoken or any(place.endswith("-answer") for place in self.places)
+
     def slots_of(self, wording: str) -> list[str]:
         """The slots of a wording that are to be filled, in their order."""
         return [name for name in dict.fromkeys(SLOT.findall(wording)) if name not in FILLED_BY_QUESTION]
