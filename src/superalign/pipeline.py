@@ -41,7 +41,15 @@ from superalign.trials.inside import look_inside
 from superalign.trials.plant import honest_model
 from superalign.trials.saved import ATTACKS_FILE, SUMMARY_FILE, saved_attacks, saved_summary
 from superalign.trials.seal import check_opened, check_unspent
-from superalign.trials.stress import Sealed, check_groups, run_trial, seal_trial, stress, unseal_trial
+from superalign.trials.stress import (
+    Sealed,
+    check_groups,
+    check_transcripts,
+    run_trial,
+    seal_trial,
+    stress,
+    unseal_trial,
+)
 from superalign.trials.validate import calibrate, habits, validate
 
 
@@ -260,7 +268,7 @@ def check(plan: Plan, last: Step | None) -> None:
     """UnknownName when the plan names a part or an environment that there is not, InputError when it gives an overseer
     arguments that it does not take, PlanError when it has too few questions for its comparison, its studies or its
     organisms, or a detector that needs more access than it allows, or a signal that its task or its back end can't
-    have, or a record of capability that it sets no limits for.
+    have, or a record of capability that it sets no limits for, or transcripts that can't be kept.
     """
     parts = {tasks: (plan.task.name,), detectors: plan.validation.detectors, organisms: plan.stress.families}
     for registry, names in parts.items():
@@ -272,6 +280,7 @@ def check(plan: Plan, last: Step | None) -> None:
     check_comparison(plan)
     check_studies(plan)
     check_capability(plan)
+    check_transcripts(plan)
     if plan.studies and plan.studies.pressure:
         pressure.check(plan.studies.pressure, plan.seed)
     if last not in ("oversee", "generalize", "validate"):
