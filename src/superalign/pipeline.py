@@ -34,13 +34,22 @@ from superalign.trials.assess import Auditor, needs_more, verdict_on
 from superalign.trials.attacks.attack import attack, shift_to
 from superalign.trials.battery import judge_model
 from superalign.trials.build import build_all
+from superalign.trials.capability import check_capability, read_capability
 from superalign.trials.card import OrganismCard, export
 from superalign.trials.decide import decide
 from superalign.trials.inside import look_inside
 from superalign.trials.plant import honest_model
 from superalign.trials.saved import ATTACKS_FILE, SUMMARY_FILE, saved_attacks, saved_summary
 from superalign.trials.seal import check_opened, check_unspent
-from superalign.trials.stress import Sealed, check_groups, run_trial, seal_trial, stress, unseal_trial
+from superalign.trials.stress import (
+    Sealed,
+    check_groups,
+    check_transcripts,
+    run_trial,
+    seal_trial,
+    stress,
+    unseal_trial,
+)
 from superalign.trials.validate import calibrate, habits, validate
 
 
@@ -69,6 +78,7 @@ def run(run: Run, *, only: Step | None = None, device: str = "cpu") -> Summary:
     if last == "generalize":
         return ended()
 
+    record = read_capability(run, model, trained.students[0]) if last in (None, "decide") else None
     thresholds = calibrate(run, model, splits, auditor, trained)
     parts["thresholds"] = tuple(thresholds.values())
     parts["validation"] = validate(run, model, auditor, thresholds, trained=trained.students[0])
@@ -82,7 +92,7 @@ def run(run: Run, *, only: Step | None = None, device: str = "cpu") -> Summary:
         return ended()
 
     parts["decision"] = decide(
-        parts["validation"], parts["battery"], parts["trial"], parts["generalization"], plan.criteria
+        parts["validation"], parts["battery"], parts["trial"], parts["generalization"], plan.criteria, record
     )
     run.ledger.append("decision", parts["decision"].model_dump(mode="json"))
     return publish(run, summary(run, parts))
@@ -255,9 +265,10 @@ def prepare(run: Run, device: str, last: Step | None = None) -> tuple[ModelIdent
 
 
 def check(plan: Plan, last: Step | None) -> None:
-    """UnknownName when the plan names a part that there is not, InputError when it gives an overseer arguments that it
-    does not take, PlanError when it has too few questions for its comparison, its studies or its organisms, or a
-    detector that needs more access than it allows, or a signal that its task or its back end can't have.
+    """UnknownName when the plan names a part or an environment that there is not, InputError when it gives an overseer
+    arguments that it does not take, PlanError when it has too few questions for its comparison, its studies or its
+    organisms, or a detector that needs more access than it allows, or a signal that its task or its back end can't
+    have, or a record of capability that it sets no limits for, or transcripts that can't be kept.
     """
     parts = {tasks: (plan.task.name,), detectors: plan.validation.detectors, organisms: plan.stress.families}
     for registry, names in parts.items():
@@ -268,6 +279,8 @@ def check(plan: Plan, last: Step | None) -> None:
     check_signal(plan)
     check_comparison(plan)
     check_studies(plan)
+    check_capability(plan)
+    check_transcripts(plan)
     if plan.studies and plan.studies.pressure:
         pressure.check(plan.studies.pressure, plan.seed)
     if last not in ("oversee", "generalize", "validate"):

@@ -24,7 +24,9 @@ from superalign.testing.tiny import tiny_subject
 def record(agent: str | ScriptedAgent, *names: str) -> CapabilityRecord:
     found = scripted(agent, 0) if isinstance(agent, str) else agent
     chosen = [environment(name) for name in names or environments()]
-    return evaluate(found, chosen, episodes=20, seed=0, hosts="simulated", parameters=None, note=lambda _: None)
+    return evaluate(
+        found, chosen, episodes=20, seed=0, hosts="simulated", parameters=None, digest=None, note=lambda _: None
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -76,6 +76,20 @@ def test_a_criteria_file_that_says_something_else_is_named(folder: Path, content
     assert said in str(caught.value) and "strict.yaml" in str(caught.value)
 
 
+def test_limits_on_capability_are_criteria_and_leave_other_plans_as_they_were(folder: Path) -> None:
+    plain = load_plan(written(folder, ""))
+    assert "capability" not in plan_yaml(plain)
+    settings = ["capability=scores.json", "criteria.capability_at_most.self-copying=0.2"]
+    limited = load_plan(written(folder, ""), settings)
+    assert (limited.capability, limited.criteria.capability_at_most) == ("scores.json", {"self-copying": 0.2})
+    assert plan_digest(limited) != plan_digest(plain)
+    (folder / "again.yaml").write_text(plan_yaml(limited))
+    assert load_plan(folder / "again.yaml") == limited
+    for wrong in ("-1", "much", ".nan", ".inf"):
+        with pytest.raises(PlanError):
+            load_plan(written(folder, ""), [f"criteria.capability_at_most.self-copying={wrong}"])
+
+
 def test_the_criteria_that_are_shipped_are_criteria(folder: Path) -> None:
     root = Path(__file__).parents[2]
     shipped = {

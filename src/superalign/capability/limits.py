@@ -29,9 +29,9 @@ def read_limits(settings: Sequence[str]) -> dict[str, float]:
     return limits
 
 
-def against(record: CapabilityRecord, limits: Mapping[str, float]) -> tuple[Limit, ...]:
-    """Each limit with what the record says of it."""
-    scores = {score.environment: score for score in record.scores}
+def against(record: CapabilityRecord | None, limits: Mapping[str, float]) -> tuple[Limit, ...]:
+    """Each limit with what the record says of it; where there is none, nothing was measured."""
+    scores = {score.environment: score for score in record.scores} if record else {}
     return tuple(_against(name, at_most, scores.get(name)) for name, at_most in limits.items())
 
 

@@ -26,9 +26,12 @@ def evaluate(
     seed: int,
     hosts: str | None,
     parameters: int | None,
+    digest: str | None,
     note: Note,
 ) -> CapabilityRecord:
-    """All of `chosen`, each beside its controls. `hosts` says what those of self-copying are."""
+    """All of `chosen`, each beside its controls. `hosts` says what those of self-copying are, `digest` whose weights
+    the agent has.
+    """
     with metered() as meter:
         scores = []
         for environment in chosen:
@@ -36,6 +39,7 @@ def evaluate(
             note(f"{environment.name}: {brief(scores[-1])}")
     return CapabilityRecord(
         model=agent.name,
+        digest=digest,
         parameters=parameters,
         hosts=hosts,
         seed=seed,

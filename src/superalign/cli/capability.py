@@ -74,7 +74,7 @@ def run(
     from superalign.capability.record import evaluate
 
     names = list(dict.fromkeys(find(name).name for name in environment)) if environment else list(environments())
-    agent, parameters = _agent(model, base, seed)
+    agent, parameters, digest = _agent(model, base, seed)
     with ExitStack() as open_hosts:
         between = _hosts(hosts, open_hosts) if "self-copying" in names else None
         found = evaluate(
@@ -84,6 +84,7 @@ def run(
             seed=seed,
             hosts=between.what if between else None,
             parameters=parameters,
+            digest=digest,
             note=say,
         )
     if out:
@@ -148,20 +149,21 @@ def hold(
         raise typer.Exit(3)
 
 
-def _agent(model: str, base: str | None, seed: int) -> tuple[Agent, int | None]:
-    """Who plays, and the number of its parameters where it is known."""
+def _agent(model: str, base: str | None, seed: int) -> tuple[Agent, int | None, str | None]:
+    """Who plays, with the number of its parameters and the digest of its weights where they are known."""
     from superalign.capability.agents import SCRIPTED, ModelAgent, scripted
 
     if model.startswith(SCRIPTED):
-        return scripted(model, seed), None
+        return scripted(model, seed), None, None
     from superalign.models.endpoint import EndpointSubject
     from superalign.models.handle import open_alone
     from superalign.models.source import resolve
 
     if resolve(model, base).kind == "endpoint":
-        return ModelAgent(model, EndpointSubject(model)), None
-    subject, _ = open_alone(model, base)
-    return ModelAgent(model, subject), sum(tensor.numel() for tensor in subject.decoder.model.parameters())
+        return ModelAgent(model, EndpointSubject(model)), None, None
+    subject, digest = open_alone(model, base)
+    parameters = sum(tensor.numel() for tensor in subject.decoder.model.parameters())
+    return ModelAgent(model, subject), parameters, digest
 
 
 def _hosts(wanted: HostsWanted, open_hosts: ExitStack) -> Hosts:

@@ -58,6 +58,7 @@ class CapabilityRecord(Record):
 
     format: Literal[1] = 1
     model: str
+    digest: str | None = Field(None, description="Of the model's weights; none where they are not to be had.")
     parameters: int | None = Field(None, description="Of the model, where its weights are open.")
     protocol: Literal["letters"] = "letters"
     hosts: str | None = Field(None, description="What the two hosts of self-copying were.")
@@ -74,3 +75,10 @@ class Limit(Record):
     at_most: float
     holds: bool | None = Field(description="Null where nothing was measured, or the environment can't bound it.")
     says: str
+
+
+class HeldLimits(Record):
+    """The limits that a decision's criteria set, and whether they hold of the model."""
+
+    record: str | None = Field(description="sha256 of the record's file; none where none was read.")
+    limits: tuple[Limit, ...]

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from superalign.contracts.capability import HeldLimits
 from superalign.contracts.generalization import GeneralizationSummary
 from superalign.contracts.oversight import Comparison
 from superalign.contracts.readings import Inside
@@ -263,6 +264,11 @@ class DecisionSummary(Record):
     model: Finding = Field(description="What the battery says of the user's model.")
     reasons: tuple[str, ...]
     would_take: tuple[str, ...] = Field(description="What it would take to decide.")
+    capability: HeldLimits | None = Field(
+        None,
+        exclude_if=lambda held: held is None,  # or decisions in earlier ledgers would not be those of their summaries
+        description="Where the criteria set limits for it.",
+    )
     argument: tuple[Claim, ...] = Field((), description="The safety case that the decision rests on.")
 
 

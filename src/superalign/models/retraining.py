@@ -73,6 +73,22 @@ def train_recorded(
     return cards
 
 
+def train_each_recorded(
+    base: ModelSubject, pupils: Sequence[Pupil], recipe: Recipe, *, base_digest: str, folder: Path
+) -> list[TrainingCard]:
+    """`train_recorded` of any pupils: those that are trained together share a transcript, which lies in `folder` under
+    the number, from 1, of the first of them.
+    """
+    together = (recipe.backend, recipe.trained) == ("fast", "adapters")
+    each = companies([pupil.lessons for pupil in pupils], recipe) if together else [[i] for i in range(len(pupils))]
+    cards: dict[int, TrainingCard] = {}
+    for numbers in each:
+        company, place = [pupils[number] for number in numbers], folder / str(numbers[0] + 1)
+        done = train_recorded(base, company, recipe, base_digest=base_digest, folder=place)
+        cards |= zip(numbers, done, strict=True)
+    return [cards[number] for number in range(len(pupils))]
+
+
 def check_replayable(pupils: Sequence[Pupil], recipe: Recipe) -> None:
     """InputError for a training that `Retraining` can't do again."""
     reason = None

@@ -99,6 +99,12 @@ def load(source: ModelSource, device: str = "cpu", dtype: torch.dtype | None = N
     return Loaded(model.to(device).eval(), tokenizer, source, content)
 
 
+def digest_over_base(folder: Path, base: str) -> str:
+    """The digest of the model that is an adapter in `folder`, or a delta, over the base with the digest `base`."""
+    kind = "adapter" if (folder / "adapter_config.json").is_file() else "delta"
+    return digest({kind: integrity.file_hashes(folder), "base": base})
+
+
 def choose_device(device: str, say: Say) -> str:
     """`device`, or the fastest there is for "auto", saying why. InputError unless torch knows it and has it."""
     import torch
@@ -248,7 +254,7 @@ def _load_adapter(source: ModelSource, device: str, dtype: torch.dtype | None, s
         raise ModelError("An adapter needs a base.", where=str(path), fix="Say which: --base NAME or --base PATH.")
     stored = set(_adapter_shapes(path))
     base = load(source.base, device, dtype, say)
-    content = digest({"adapter": integrity.file_hashes(path), "base": base.digest})
+    content = digest_over_base(path, base.digest)
     if integrity.is_activated(path):
         return Loaded(base.model, base.tokenizer, source, content, over_base=path)
     try:
@@ -269,8 +275,7 @@ def _load_delta(source: ModelSource, device: str, dtype: torch.dtype | None, say
     if source.base is None:
         raise ModelError("A delta needs a base.", where=str(path), fix="Say which: --base NAME or --base PATH.")
     base = load(source.base, device, dtype, say)
-    content = digest({"delta": integrity.file_hashes(path), "base": base.digest})
-    return Loaded(base.model, base.tokenizer, source, content, over_base=path)
+    return Loaded(base.model, base.tokenizer, source, digest_over_base(path, base.digest), over_base=path)
 
 
 def _adapter_shapes(path: Path) -> dict[str, tuple[int, ...]]:

@@ -15,12 +15,15 @@ from superalign.models.handle import ModelIdentity, open_base, open_trained, rec
 from superalign.models.label_loss import LabelLoss
 from superalign.models.lessons import Pupil, lessons_from
 from superalign.models.random_body import with_random_body
+from superalign.models.retraining import train_each_recorded
 from superalign.models.subject import ModelSubject
 from superalign.models.train import train
 from superalign.models.training_data import read_training_data, write_training_data
 from superalign.provenance.digest import digest
+from superalign.provenance.ledger import verify
+from superalign.provenance.transcript import LEDGER
 from superalign.runs.run import Run
-from superalign.runs.store import Done
+from superalign.runs.store import TRANSCRIPTS, Done
 from superalign.runs.training import TrainingPlan
 
 
@@ -59,7 +62,20 @@ def taught(
     """Models, one for each set of lessons and its seed, trained together in one step; `shared` is as for `teach`."""
     together = tuple(tuple(own) for own in lessons)
     done = run.step(label, teach, lessons=together, seeds=tuple(seeds), **shared)
+    enter_transcripts(run, label, done.folder / TRANSCRIPTS)
     return [done.part(str(number), model) for number, model in enumerate(done.value.models, start=1)]
+
+
+def enter_transcripts(run: Run, label: str, folder: Path) -> None:
+    """Enter each of a step's transcripts into the run's ledger, once: whoever changed one afterwards would have to
+    change that as well.
+    """
+    entered = [entry.body for entry in run.ledger.entries("transcript")]
+    for path in sorted(folder.glob("*")):
+        log = verify(path / LEDGER)
+        body = {"label": label, "first_model": path.name, "root": log.root, "public_key": log.public_key}
+        if body not in entered:
+            run.ledger.append("transcript", body)
 
 
 def teach(
@@ -96,7 +112,11 @@ def teach(
         )
     ]
     base_digest = digest({"random body": seeds[0], "of": model.digest}) if random_body else model.digest
-    cards = train(base, pupils, recipe(training, base), base_digest=base_digest)
+    how = recipe(training, base)
+    if training.transcript and not random_body:  # whoever inspects a training has the base, and no random one
+        cards = train_each_recorded(base, pupils, how, base_digest=base_digest, folder=folder / TRANSCRIPTS)
+    else:
+        cards = train(base, pupils, how, base_digest=base_digest)
     for pupil, own in zip(pupils, lessons, strict=True):
         write_training_data(pupil.folder, [*own, *(read_training_data(pupil.start) if pupil.start else ())])
     return TrainedModels(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from superalign.contracts.capability import HeldLimits
 from superalign.contracts.generalization import GeneralizationSummary, Score
 from superalign.contracts.records import Cost, Finding, Interval
 from superalign.contracts.summary import (
@@ -349,6 +350,25 @@ def searches(trial: TrialSummary) -> Table:
             for role, curve in (("organisms", found.organisms), ("twins", found.twins))
             if curve is not None
         ),
+    )
+
+
+def capability(held: HeldLimits) -> Table:
+    """Every limit of the criteria, with what the record says of it."""
+    words: dict[bool | None, tuple[str, Tone]] = {
+        True: ("holds", "good"),
+        False: ("exceeded", "bad"),
+        None: ("not shown", "open"),
+    }
+    rows = []
+    for limit in held.limits:
+        holds, tone = words[limit.holds]
+        rows.append((Cell(limit.environment), Cell(f"{limit.at_most:g}"), Cell(holds, tone=tone), Cell(limit.says)))
+    source = f"The record with sha256 {held.record}." if held.record else "No record was read."
+    return Table(
+        f"{source} A limit holds only where the whole interval of the score is at or below it.",
+        (Column("Environment"), Column("At most", numeric=True), Column("Limit"), Column("Score", wide=True)),
+        tuple(rows),
     )
 
 

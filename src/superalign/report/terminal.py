@@ -170,6 +170,8 @@ def _decision(found: DecisionSummary) -> Iterator[RenderableType]:
     verdict = Text("\nDecision: ").append(found.verdict.value, style=STYLES[TONES[found.verdict.value]])
     yield verdict.append("   The model: ").append(found.model.value, style=STYLES[TONES[found.model.value]])
     yield from _bullets(found.reasons)
+    if found.capability:
+        yield from _section("Capability", tables.capability(found.capability))
     if found.would_take:
         yield Text("What it would take", style="bold")
         yield from _bullets(found.would_take)

@@ -137,6 +137,11 @@ class Criteria(Record):
         0, ge=0, description="Detectors that may flag the model at their own thresholds when the battery does not."
     )
     pgr_low_at_least: float | None = Field(None, description="Lower end of the PGR's interval, if it must be shown.")
+    capability_at_most: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        {},
+        exclude_if=lambda limits: not limits,
+        description="For environments of `superalign capability list`, the upper end of the score's interval.",
+    )
 
 
 class Plan(Record):
@@ -155,6 +160,12 @@ class Plan(Record):
     studies: StudiesPlan | None = Field(None, exclude_if=lambda studies: studies is None)
     validation: ValidatePlan = Field(ValidatePlan(), alias="validate")
     stress: StressPlan = StressPlan()
+    capability: str | None = Field(
+        None,
+        exclude_if=lambda path: path is None,
+        description="The student's record, which `superalign capability run --out` wrote: a path from the working "
+        "directory. Needed where `criteria.capability_at_most` sets limits.",
+    )
     criteria: Criteria = Field(
         Criteria(),
         description='What must hold before anyone may say "proceed": a path to a file, or the criteria themselves. '

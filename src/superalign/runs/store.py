@@ -28,6 +28,9 @@ Value = TypeVar("Value", bound=Record)
 Part = TypeVar("Part", bound=Record)
 Value_co = TypeVar("Value_co", bound=Record, covariant=True)
 RESULT = "result.json"
+# A folder of a step's for what tells how its result came about. It is signed and dated, another in every process, and
+# so no part of what the step's digest is of.
+TRANSCRIPTS = "transcripts"
 SECONDS_TO_SHOW = 60.0  # network file systems may go on saying for 30 s that what was not there is not there
 
 
@@ -255,8 +258,14 @@ def _result(
         value=plain,
         cost=cost,
         files=files,
-        digest=digest({"value": plain, "files": files}),
+        digest=_counted(plain, files),
     )
+
+
+def _counted(value: Any, files: Mapping[str, str]) -> str:
+    """The digest of a step."""
+    result = {name: found for name, found in files.items() if not name.startswith(f"{TRANSCRIPTS}/")}
+    return digest({"value": value, "files": result})
 
 
 def _load(folder: Path, key: str, function: Callable[..., Value]) -> Done[Value]:
@@ -282,7 +291,7 @@ def _read(folder: Path, key: str) -> StepResult:
 
 
 def _done(folder: Path, result: StepResult, function: Callable[..., Value]) -> Done[Value]:
-    if result.digest != digest({"value": result.value, "files": result.files}):
+    if result.digest != _counted(result.value, result.files):
         raise DamagedStep(f"the value in {RESULT} was changed")
     try:
         value = record_type(function).model_validate_json(json.dumps(result.value))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from superalign.contracts.records import Record
 
@@ -34,3 +34,16 @@ class TrainingPlan(Record):
         "loss", description="What `patience` looks at: the loss, or how often the model's answer is not the label."
     )
     processes: int = Field(1, ge=1, description="Processes that train together, one per device (`trl`).")
+    transcript: bool = Field(
+        False,
+        exclude_if=lambda kept: not kept,
+        description="Whether each training leaves a transcript, which `superalign inspect` replays. It holds weights "
+        "and optimizer of every tenth step.",
+    )
+
+    @model_validator(mode="after")
+    def _can_be_replayed(self) -> Self:
+        if self.transcript and (self.backend == "trl" or self.patience is not None):
+            cause = "`backend: trl`" if self.backend == "trl" else "`patience`"
+            raise ValueError(f"no transcript is kept of a training with {cause}; leave one of the two out")
+        return self

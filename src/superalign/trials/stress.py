@@ -16,6 +16,7 @@ from superalign.provenance.digest import digest
 from superalign.runs.plan import Criteria, Plan
 from superalign.runs.run import Run
 from superalign.runs.store import Done
+from superalign.runs.studies import StudiesPlan
 from superalign.tasks.splits import Splits
 from superalign.trials.assess import Auditor, Look, access_of, known, verdicts
 from superalign.trials.battery import RULE
@@ -23,6 +24,8 @@ from superalign.trials.build import Planted, build_all
 from superalign.trials.count import PRIMARY_METRIC, count
 from superalign.trials.present import Presented, present
 from superalign.trials.seal import seal, unseal, verdicts_known
+
+EVASIVE = {"obfuscated", "both"}
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,27 @@ def check_groups(plan: Plan) -> None:
             where="stress.groups",
             fix=f"Ask for at most {plan.task.train_groups}, or set task.train_groups higher.",
         )
+
+
+def check_transcripts(plan: Plan) -> None:
+    """PlanError when a transcript is asked for of trainings whose loss is not replayed."""
+    studies = plan.studies or StudiesPlan()
+    evading = "models are taught to evade a probe"
+    others = [
+        ("generalize", plan.generalize.training, plan.oversee.signal == "preferences", "students learn preferences"),
+        ("stress", plan.stress.training, not EVASIVE.isdisjoint(plan.stress.concealments), evading),
+    ]
+    if studies.losses:
+        others.append(("studies.losses", studies.losses.training, True, "students learn by several losses"))
+    if studies.pressure:
+        others.append(("studies.pressure", studies.pressure.training, True, evading))
+    for section, training, other_loss, reason in others:
+        if training.transcript and other_loss:
+            raise PlanError(
+                f"No transcript is kept where {reason}: what is replayed is cross-entropy with labels.",
+                where=f"{section}.training.transcript",
+                fix="Leave it out.",
+            )
 
 
 def opaque(planted: Sequence[Planted], seed: int) -> dict[str, Planted]:
