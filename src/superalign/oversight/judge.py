@@ -172,7 +172,7 @@ def bearing_of(question: Question) -> tuple[int, ...] | Unscored:
     return task.bearing(question)
 
 
-@lru_cache(maxsize=32)  # to make a task takes far longer than to read a line; of who is registered anew, another is made
+@lru_cache(maxsize=32)  # to make a task takes far longer than to read a line; one registered anew is made anew
 def _reader(name: str, factory: Callable[..., Task]) -> EvidenceTask | None:
     task = tasks.make(name)
     return task if isinstance(task, EvidenceTask) else None
