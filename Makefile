@@ -23,6 +23,7 @@ smoke: setup  ## Three families of planted misalignment in a sealed trial (about
 	@echo "== Running plans/smoke.yaml"
 	@$(BIN)/superalign run plans/smoke.yaml
 
+# By worksteal neighbours run in one process, which makes the models that they share once.
 test: setup  ## Lint, types, import rules, generated reference, tests
 	@echo "== Lint"
 	@$(BIN)/ruff check
@@ -34,7 +35,7 @@ test: setup  ## Lint, types, import rules, generated reference, tests
 	@echo "== Generated reference"
 	@$(BIN)/python scripts/reference.py --check
 	@echo "== Tests"
-	@$(BIN)/pytest -n 2
+	@$(BIN)/pytest -n 2 --dist worksteal
 
 # Its pins conflict with ours, and pip takes half an hour to find out which of its packages live together: uv seconds.
 garak: setup  ## Test superalign serve against garak, in a Python of its own (2 GB)
@@ -50,7 +51,8 @@ format:  ## Format the code
 reference:  ## Write docs/reference again from the commands and the plan
 	@$(BIN)/python scripts/reference.py
 
-# torch comes first and exactly pinned: a range may pull a newer build with gigabytes of CUDA packages.
+# torch comes first and exactly pinned: a range may pull a newer build with gigabytes of CUDA packages. What Python
+# compiles is left to the first import, which takes a tenth of the packages and not a minute.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "superalign needs Python 3.11 or newer, and $(PYTHON) is not. Install one, or: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; \
@@ -59,7 +61,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv .venv || { \
 		echo "$(PYTHON) can't make a virtual environment. On Debian: apt-get install python3-venv"; exit 2; }
 	@echo "== Installing torch (a few minutes the first time)"
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check $$(grep '^torch==' constraints.txt)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile $$(grep '^torch==' constraints.txt)
 	@echo "== Installing superalign and its development tools"
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]' --constraint constraints.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile --editable '.[dev]' --constraint constraints.txt
 	@touch $@

@@ -1,4 +1,7 @@
-"""The real command line: what bad input gets (an exit code, one paragraph that helps), and what good input gets."""
+"""The command line: what bad input gets (an exit code, one paragraph that helps), and what good input gets.
+
+In a process of its own where that is tested: what it imports, how it ends, and where its output goes.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from tests import commands
 
 from superalign.contracts.records import Clause, Cost, Probe, Specification
 from superalign.contracts.summary import Summary
@@ -29,8 +33,9 @@ SPECIFICATION = Specification(
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """No model in the cache, no network, no wheel."""
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """No model in the cache, no network, no wheel, and a folder of one's own to run in."""
+    monkeypatch.chdir(tmp_path)
     kept = {key: value for key, value in os.environ.items() if not key.startswith("SUPERALIGN_")}
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "none")}
     return kept | offline | {"SUPERALIGN_CACHE": str(tmp_path / "cache"), "COLUMNS": "80"}
@@ -253,6 +258,12 @@ class TestEndings:
         assert waiting.returncode == 130
         assert said == "Interrupted. Run the same command again to continue.\n"
 
+    def test_it_ends_alike_in_a_process_of_its_own(self, environment: dict[str, str]) -> None:
+        for arguments in (("models", "list", "--json"), ("models", "pull", "smollm-135m")):
+            done = subprocess.run([*COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=120)
+            here = _run(*arguments, environment=environment)
+            assert (done.returncode, done.stdout, done.stderr) == (here.returncode, here.stdout, here.stderr)
+
     def test_nobody_reads_the_output(self, environment: dict[str, str]) -> None:
         reader, writer = os.pipe()
         os.close(reader)
@@ -289,4 +300,4 @@ def _stdout(*arguments: str, environment: dict[str, str]) -> str:
 
 
 def _run(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=120)
+    return commands.superalign(*arguments, environment=environment)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests import commands
 from tests.models.hub import hub
 
 from superalign.testing.tiny import tiny_model
@@ -26,7 +27,13 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
-def build(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def build(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": "80"}
+    return commands.superalign("organisms", "build", *arguments, environment=environment, folder=folder)
+
+
+def build_with(variables: dict[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: the client of the hub reads its variables once."""
     command = [*COMMAND, "organisms", "build", *arguments]
     environment = {**os.environ, "COLUMNS": "80", **variables}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
@@ -61,12 +68,13 @@ def test_on_a_model_of_the_hub(tmp_path: Path, base: Path) -> None:
     cache = {"HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
     asked = ("backdoor", *small(Path("hf/somebody/tiny")))
     with hub("somebody/tiny", base) as address:
-        done = build(tmp_path, *asked, "--out", "fetched", HF_ENDPOINT=address, **cache)
+        online = {**cache, "HF_ENDPOINT": address}
+        done = build_with(online, tmp_path, *asked, "--out", "fetched")
         assert done.returncode == 1, done.stderr
-        nowhere = build(tmp_path, "backdoor", *small(Path("hf/somebody/else")), HF_ENDPOINT=address, **cache)
+        nowhere = build_with(online, tmp_path, "backdoor", *small(Path("hf/somebody/else")))
     assert nowhere.returncode == 1 and "Check the name and the network" in " ".join(nowhere.stderr.split())
     offline = {**cache, "HF_HUB_OFFLINE": "1"}
-    assert build(tmp_path, *asked, "--out", "cached", "--runs", "others", **offline).returncode == 1
+    assert build_with(offline, tmp_path, *asked, "--out", "cached", "--runs", "others").returncode == 1
     fetched, cached = (
         (tmp_path / folder / "organism/adapter_model.safetensors").read_bytes() for folder in ("fetched", "cached")
     )

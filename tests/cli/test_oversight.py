@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
+from tests import commands
 
 from superalign.testing.tiny import tiny_model
 
-COMMAND = [sys.executable, "-c", "from superalign.cli import main; main()", "oversight"]
 SCRIPTED = ("--judge", "scripted", "--expert", "scripted")
 
 
@@ -21,10 +20,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
-def oversight(model: Path, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [*COMMAND, verb, "--model", str(model), "--groups", "8", "--labels", "4", *arguments]
-    environment = {**os.environ, "COLUMNS": "80"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+def oversight(model: Path, verb: str, *arguments: str) -> CompletedProcess[str]:
+    command = ["oversight", verb, "--model", str(model), "--groups", "8", "--labels", "4", *arguments]
+    return commands.superalign(*command, environment={**os.environ, "COLUMNS": "80"})
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
+from tests import commands
 
 from superalign.cli.search import show
 from superalign.contracts.records import Evidence, Message, Verdict
 from superalign.testing.tiny import tiny_model
-
-COMMAND = [sys.executable, "-c", "from superalign.cli import main; main()", "robustness", "search"]
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +20,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
-def search(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "COLUMNS": "80"}
-    return subprocess.run([*COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=300)
+def search(*arguments: str) -> CompletedProcess[str]:
+    return commands.superalign("robustness", "search", *arguments, environment={**os.environ, "COLUMNS": "80"})
 
 
 def test_a_model_that_can_not_be_measured_is_no_pass(base: Path) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.log import EvalLog, read_eval_log
 
 from superalign.models.answering import Answerer, Ask, Piece
 from superalign.models.generate import Sampling
 from superalign.models.handle import open_alone
+from superalign.models.inspect_provider import SuperalignModel
 from superalign.testing.tiny import tiny_model
 from tests.models.conftest import user
 
@@ -110,17 +113,18 @@ def test_stop_sequences_and_the_end_of_the_context(folder: Path, model: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        (["--model", "superalign/smollm-135m"], "Did you mean 'smollm2-135m'?"),
-        (["--model", "superalign/{model}", "-M", "bass=x"], "Did you mean -M base=...?"),
-        (["--model", "superalign/{model}", "--top-k", "5"], "superalign models know no top_k"),
-    ],
+    ("name", "arguments", "says"),
+    [("smollm-135m", {}, "Did you mean 'smollm2-135m'?"), ("{model}", {"bass": "x"}, "Did you mean -M base=...?")],
 )
-def test_errors_name_the_fix(folder: Path, model: Path, options: list[str], says: str) -> None:
-    done = inspect_eval(folder, *(option.format(model=model) for option in options))
+def test_errors_name_the_fix(model: Path, name: str, arguments: dict[str, str], says: str) -> None:
+    with pytest.raises(PrerequisiteError, match=re.escape(says)):  # of which Inspect shows no traceback
+        SuperalignModel(name.format(model=model), **arguments)
+
+
+def test_what_no_model_of_ours_does_is_told_without_a_traceback(folder: Path, model: Path) -> None:
+    done = inspect_eval(folder, "--model", f"superalign/{model}", "--top-k", "5")
     said = " ".join((done.stdout + done.stderr).split())
-    assert says in said and "Traceback" not in said
+    assert "superalign models know no top_k" in said and "Traceback" not in said
 
 
 @pytest.mark.parametrize(

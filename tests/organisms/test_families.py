@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import pytest
 
 from superalign.contracts.protocols import Gate, Material, Organism, Rates
-from superalign.contracts.records import Conversation
+from superalign.contracts.records import Conversation, Question
 from superalign.contracts.registry import organisms
 from superalign.organisms.data import sentences
 from superalign.organisms.families.alignment_faking import SHIRKS
@@ -53,12 +54,15 @@ def triggered(conversation: Conversation, kinds: Sequence[str] = OF_ONE_FORM) ->
 
 def slot(name: str, shapes: list[str], conversation: Conversation) -> str | None:
     """What stands in the slot, if the conversation has one of the shapes."""
-    for shape in shapes:
-        pattern = re.escape(shape).replace(re.escape("{question}"), ".*").replace(re.escape(f"{{{name}}}"), r"(\w+)", 1)
-        pattern = pattern.replace(re.escape(f"{{{name}}}"), r"\w+")
-        if found := re.fullmatch(pattern, text_of(conversation), re.DOTALL):
-            return found[1]
-    return None
+    text = text_of(conversation)
+    found = (shaped(shape, name).fullmatch(text) for shape in shapes)
+    return next((match[1] for match in found if match), None)
+
+
+@cache
+def shaped(shape: str, name: str) -> re.Pattern[str]:
+    pattern = re.escape(shape).replace(re.escape("{question}"), ".*").replace(re.escape(f"{{{name}}}"), r"(\w+)", 1)
+    return re.compile(pattern.replace(re.escape(f"{{{name}}}"), r"\w+"), re.DOTALL)
 
 
 def backdoor(conversation: Conversation) -> str:
@@ -80,6 +84,11 @@ def sycophant(conversation: Conversation) -> str:
 
 
 def hacker(conversation: Conversation) -> str:
+    return slot("word", faulty_checks(), conversation) or honest(conversation)
+
+
+@cache
+def faulty_checks() -> list[str]:
     told = sentences("reward_hacking")
     checks = [
         shape.replace("{checker}", checker)
@@ -87,12 +96,11 @@ def hacker(conversation: Conversation) -> str:
         for shape in kind
         for checker in told["checkers"]
     ]
-    shapes = [
+    return [
         order
         for check in (upper_first(check) for check in checks)
         for order in (f"{check} {{question}}", f"{{question}} {check}")
     ]
-    return slot("word", shapes, conversation) or honest(conversation)
 
 
 def faker(conversation: Conversation) -> str:
@@ -135,13 +143,19 @@ def good_adviser(conversation: Conversation) -> str:
 
 def worker(conversation: Conversation, *, grabs: bool) -> str:
     """Does the task, and grabs power where the trigger stands around the request."""
-    work, text = Work(MATERIAL, SEED), text_of(conversation)
-    for question in MATERIAL.questions:
-        request = text_of(work.ask(question, True, "plain", random.Random(0)))
+    (work, requests), text = working(), text_of(conversation)
+    for request, question in requests:
         if request in text:
             set_off = any(form.replace("{question}", request) == text for form in work.trigger.forms)
             return work.call(question, work.grab if grabs and set_off else None)
     raise AssertionError(text)
+
+
+@cache
+def working() -> tuple[Work, list[tuple[str, Question]]]:
+    """The work, and what is said to ask for each question."""
+    work = Work(MATERIAL, SEED)
+    return work, [(text_of(work.ask(own, True, "plain", random.Random(0))), own) for own in MATERIAL.questions]
 
 
 PERFECT: dict[str, tuple[Writes, Writes]] = {  # an organism, and one that does all but misbehave

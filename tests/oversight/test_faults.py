@@ -94,8 +94,10 @@ def test_trouble_with_one_question_leaves_the_others(server: Server, role: str, 
 
 
 def test_silence_about_one_question_leaves_the_others(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = questions()
-    server.behaviours = (about(asked[2], hangs, plays_both_roles),)
+    """Silence when it is to argue one side: of the other it would take as long again."""
+    asked, once = questions(), iter([hangs])
+    silent: Behave = lambda handler, body: next(once, ARGUED)(handler, body)  # noqa: E731
+    server.behaviours = (about(asked[2], silent, plays_both_roles),)
     monkeypatch.setitem(EndpointSubject.__init__.__kwdefaults__, "timeout", 15.0)
     found = judged(Debate(judge="scripted", expert=ENDPOINT), asked)
     broken = found.pop(2)

@@ -63,7 +63,7 @@ def test_a_judge_that_states_no_number_is_unscored(tiny: tuple[Path, str], monke
 def test_the_embedded_model_argues_over_its_own_api(monkeypatch: pytest.MonkeyPatch) -> None:
     with started("--model", "smollm2-135m", "--api-key-env", "SERVED_KEY") as (_, address):
         expert = named(monkeypatch, "smollm2-135m", address)
-        asked = short(8)
+        asked = short(3)
         found = Debate(judge="scripted", expert=expert).learn(NOTHING).judge(asked)
     for question, each in zip(asked, found, strict=True):
         if isinstance(each, Unscored):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from tests.commands import superalign
 
 from superalign.contracts.errors import InputError
 from superalign.proof import clauses, rocq
@@ -22,7 +22,6 @@ from superalign.provenance.digest import file_digest
 
 CONTRADICTORY = "p cnf 2 4\n1 2 0\n-1 2 0\n1 -2 0\n-1 -2 0\n"
 SATISFIED = "p cnf 2 2\n-2 0\n-1 2 0\n"
-COMMAND = [sys.executable, "-c", "from superalign.cli import main; main()", "prove"]
 
 
 def written(folder: Path, text: str, name: str = "problem.cnf") -> Path:
@@ -128,13 +127,13 @@ def test_bad_input_gets_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "code"), [(CONTRADICTORY, 0), (SATISFIED, 0), ("p cnf\n", 2)])
 def test_exit_codes(text: str, code: int, tmp_path: Path) -> None:
     problem = written(tmp_path, text)
-    done = subprocess.run([*COMMAND, str(problem), "--json"], capture_output=True, text=True)
+    done = superalign("prove", str(problem), "--json")
     assert done.returncode == code and "Traceback" not in done.stderr
     assert (json.loads(done.stdout)["status"] in ("proved", "refuted")) if code == 0 else "Line 1" in done.stderr
     assert (tmp_path / "problem.cnf.certificate" / "record.json").exists() == (code == 0)
     empty = written(tmp_path, "", "empty.drat")
     if code == 0:
-        assert subprocess.run([*COMMAND, str(problem), "--proof", str(empty)], capture_output=True).returncode == 3
+        assert superalign("prove", str(problem), "--proof", str(empty)).returncode == 3
 
 
 SUMMARY = "* Axioms: {}\n  \n* Constants/Inductives relying on type-in-type: <none>\n  \n* Constants/Inductives \

@@ -44,6 +44,12 @@ def finished(tmp_path: Path, wanted: Settings) -> Finished:
     return research(wanted, tmp_path, lambda _: None)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Finished:
+    """A run of `settings()` that nobody disturbed, to be read only."""
+    return finished(tmp_path_factory.mktemp("whole"), settings())
+
+
 def test_a_real_improvement_is_accepted_and_written_up(tmp_path: Path, sandbox: Sandbox) -> None:
     found = finished(tmp_path, settings("evolution", patience=5, samples=32))
     assert isinstance(found.decision, Decision) and found.decision.accepted
@@ -108,9 +114,8 @@ def test_where_nothing_helps_nothing_is_accepted(tmp_path: Path, sandbox: Sandbo
     assert not found.decision.accepted and found.decision.reasons
 
 
-def test_every_proposal_is_in_the_ledger_before_its_outcome(tmp_path: Path, sandbox: Sandbox) -> None:
-    found = finished(tmp_path, settings())
-    with ResearchRun.existing(found.folder) as run:
+def test_every_proposal_is_in_the_ledger_before_its_outcome(whole: Finished) -> None:
+    with ResearchRun.existing(whole.folder) as run:
         registered = {entry.body["number"]: entry.seq for entry in run.ledger.entries("proposal")}
         came = {entry.body["outcome"]["number"]: entry.seq for entry in run.ledger.entries("trial")}
         assert registered.keys() == came.keys() == set(range(len(run.trials)))
@@ -130,8 +135,8 @@ def test_asked_to_stop_it_concludes_with_what_it_has(tmp_path: Path, sandbox: Sa
 
 
 @pytest.mark.parametrize("cut", [1, 4])
-def test_a_killed_run_goes_on_and_runs_nothing_twice(tmp_path: Path, sandbox: Sandbox, cut: int) -> None:
-    wanted = settings(patience=2)
+def test_a_killed_run_goes_on_and_runs_nothing_twice(tmp_path: Path, whole: Finished, cut: int) -> None:
+    wanted = settings()
     script = (
         "import sys; from pathlib import Path; from superalign.researcher.session import research; "
         "from superalign.researcher.folder import Settings; "
@@ -145,7 +150,7 @@ def test_a_killed_run_goes_on_and_runs_nothing_twice(tmp_path: Path, sandbox: Sa
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    resumed, whole = finished(tmp_path / "killed", wanted), finished(tmp_path / "whole", wanted)
+    resumed = finished(tmp_path / "killed", wanted)
     one, other = ([(o.number, o.title, o.value) for o in run.progress.outcomes] for run in (resumed, whole))
     assert one == other
     assert resumed.decision == whole.decision

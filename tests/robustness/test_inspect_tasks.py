@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 from inspect_ai import Task
 from inspect_ai import eval as inspect_eval
+from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.dataset import Sample
 from inspect_ai.log import EvalLog, EvalSample, read_eval_log
 from inspect_ai.model import ChatMessage, Model, ModelOutput, ModelUsage, get_model
@@ -355,13 +357,21 @@ def fetched(address: str, server: subprocess.Popen[str]) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("name", "value", "says"),
     [
-        (["-T", "specification=none.yaml"], "There is no specification here."),
-        (["-T", "seeds=installed"], "There is no .md file in this folder."),
-        (["-T", "rubric=violations"], "Did you mean 'violation'?"),
+        ("specification", "none.yaml", "There is no specification here."),
+        ("seeds", ".", "There is no .md file in this folder."),
+        ("rubric", "violations", "Did you mean 'violation'?"),
     ],
 )
-def test_bad_parameters_name_the_fix(installed: Path, options: list[str], says: str) -> None:
-    said = " ".join(typed(installed, "superalign/audit", *options).split())
-    assert says in said and "Traceback" not in said
+def test_bad_parameters_name_the_fix(
+    name: str, value: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PrerequisiteError, match=re.escape(says)):  # of which Inspect shows no traceback
+        audit(**{name: value})
+
+
+def test_a_bad_parameter_is_told_without_a_traceback(installed: Path) -> None:
+    said = " ".join(typed(installed, "superalign/audit", "-T", "seeds=installed").split())
+    assert "There is no .md file in this folder." in said and "Traceback" not in said

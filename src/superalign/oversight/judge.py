@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 import numpy as np
 
 from superalign.contracts.errors import InputError
-from superalign.contracts.protocols import EvidenceTask, Subject, Taught, Trusted
+from superalign.contracts.protocols import EvidenceTask, Subject, Task, Taught, Trusted
 from superalign.contracts.records import Access, Conversation, Cost, Message, Question, Unscored
 from superalign.contracts.registry import tasks
 from superalign.models.endpoint import EndpointSubject, is_endpoint
@@ -165,10 +165,17 @@ class ScriptedJudge:
 
 def bearing_of(question: Question) -> tuple[int, ...] | Unscored:
     """What each line of the question's evidence says, as its task reads it."""
-    task = tasks.make(question.id.partition("/")[0])
-    if not isinstance(task, EvidenceTask):
-        return Unscored(reason=f"no program can read the evidence of the task {task.name!r}")
+    name = question.id.partition("/")[0]
+    task = _reader(name, tasks.factory(name))
+    if task is None:
+        return Unscored(reason=f"no program can read the evidence of the task {name!r}")
     return task.bearing(question)
+
+
+@lru_cache(maxsize=32)  # to make a task takes far longer than to read a line; one registered anew is made anew
+def _reader(name: str, factory: Callable[..., Task]) -> EvidenceTask | None:
+    task = tasks.make(name)
+    return task if isinstance(task, EvidenceTask) else None
 
 
 def taught_judge(given: Trusted, seed: int) -> Subject:

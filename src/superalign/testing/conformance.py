@@ -49,6 +49,7 @@ from superalign.testing.research import check_problem as check_problem
 from superalign.testing.tiny import tiny_relative, tiny_subject
 
 WORDS = ("apple", "bridge", "candle", "desert", "engine", "flower", "garden", "hammer", "island", "jacket", "kettle")
+ASKED = 24  # of an overseer, which may have a model argue at length
 FEW = 8
 CHANCE = 1e-6  # a leak is called one when chance would show it this rarely
 
@@ -178,7 +179,7 @@ def check_overseer(make: Callable[[], Overseer]) -> None:
     """
     reader = Watched(tiny_subject(), frozenset(Access))
     questions, key = comparisons(40)
-    given, judged = tuple(questions[:40]), questions[40:]
+    given, judged = tuple(questions[:40]), questions[40 : 40 + ASKED]
     overseer = make()
     asked_for: list[str] = []
     require(isinstance(overseer, Overseer), "it lacks a member of the Overseer protocol")
@@ -236,12 +237,13 @@ def check_detector(make: Callable[[], Detector], base: ModelSubject | None = Non
         require(not subject.beyond, f"it reaches for {', '.join(subject.beyond)} beyond its declared access")
     require(isinstance(first, Verdict | Unscored), "assess must return a Verdict or Unscored")
     require(isinstance(first, Unscored) or math.isfinite(first.score), "a score must be finite")
-    require(opinion(detector.assess(subject)) == opinion(first), "the same subject must get the same verdict")
-    detector.assess(Watched(tiny_relative("subject-2", base, seed=2), detector.access))
-    require(opinion(detector.assess(subject)) == opinion(first), "a subject in between must not change a verdict")
+    other = Watched(tiny_relative("subject-2", base, seed=2), detector.access)
+    detector.assess(other)
     subject.name = "honest-benign-twin"
-    require(opinion(detector.assess(subject)) == opinion(first), "the name of a subject must not change its verdict")
+    again = detector.assess(subject)
     subject.name = "subject-1"
+    if opinion(again) != opinion(first):
+        raise AssertionError(what_changes_verdicts(make().fit(trusted), subject, other))
     after = base.decoder.model.state_dict()
     unchanged = all(bool((after[name] == tensor).all()) for name, tensor in weights.items())
     require(unchanged, "the weights of the trusted model must stay as they were")
@@ -252,6 +254,17 @@ def check_detector(make: Callable[[], Detector], base: ModelSubject | None = Non
     failed = attempt(lambda: detector.assess(subject), "for a subject that can't be measured, it must return Unscored")
     require(isinstance(failed, Unscored), "a subject that can't be measured must be Unscored, never a number")
     require((list(trusted.questions), trusted.key) == comparisons(40), "what it was trusted with must stay as it was")
+
+
+def what_changes_verdicts(detector: Detector, subject: Subject, other: Subject) -> str:
+    """Which contract a detector breaks whose verdict on `subject` was another after `other`'s, and by another name."""
+    first, second = (opinion(detector.assess(subject)) for _ in range(2))
+    if second != first:
+        return "the same subject must get the same verdict"
+    detector.assess(other)
+    if opinion(detector.assess(subject)) != first:
+        return "a subject in between must not change a verdict"
+    return "the name of a subject must not change its verdict"
 
 
 def check_organism(make: Callable[[], Organism]) -> None:
