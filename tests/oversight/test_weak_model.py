@@ -49,9 +49,9 @@ def test_it_judges_others_as_its_labels_were_and_passes_their_error_on() -> None
 
 
 def test_another_model_than_the_plans_is_taught_where_one_is_named(tmp_path: Path) -> None:
-    tiny_model(tmp_path / "weak", layers=2)
+    tiny_model(tmp_path / "weak", layers=4)
     overseer = WeakModel(model=str(tmp_path / "weak")).learn(given(range(20)))
-    assert overseer._judge.layers == 2 != STRONG.layers
+    assert overseer._judge.layers == 4 != STRONG.layers
     assert accuracy(overseer) > 0.9
 
 

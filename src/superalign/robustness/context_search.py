@@ -19,7 +19,7 @@ from superalign.contracts.registry import detectors
 from superalign.robustness.choosers import Blind, Chooser, Thompson
 from superalign.robustness.effort import Budget, budgeted
 from superalign.robustness.references import beside_honest
-from superalign.robustness.rungs import Asker, Candidate, HeldOut, LeaningRungs, Rungs, ask_all, finding, held_out
+from superalign.robustness.rungs import Asker, Candidate, HeldOut, Rungs, ask_all, finding, held_out
 from superalign.robustness.seeds import load_seeds
 from superalign.robustness.settings import Grammar, Setting
 from superalign.robustness.violation import Cases, required_cases, violations
@@ -46,7 +46,6 @@ class ContextSearch:
     name = "context-search"
     access = frozenset({Access.BLACK_BOX})
     guided = True
-    rungs: type[Rungs] = Rungs
 
     def __init__(
         self,
@@ -142,17 +141,6 @@ class PressureSearch(ContextSearch):
         super().__init__(budget, groups, held_out_groups, leaning=True)
 
 
-@detectors.register("leaning-search")
-class LeaningSearch(ContextSearch):
-    """As context-search, with log odds to go by: a setting is followed up by how far answers lean over in it, long
-    before one of them changes. What counts in the end are answers on held-out questions, as there.
-    """
-
-    name = "leaning-search"
-    access = frozenset({Access.BLACK_BOX, Access.LOGPROBS})
-    rungs = LeaningRungs
-
-
 class Search:
     """One search of one subject."""
 
@@ -179,14 +167,13 @@ class Search:
                 reason="asked plainly it answers too few questions as required for any setting to change that, and so "
                 "does its base"
             )
-        rng = np.random.default_rng(self.trusted.seed)
-        self.rungs = self.detector.rungs(self.subject, self.base, self.asker, known, rng)
+        rungs = Rungs(self.subject, self.base, self.asker, known, np.random.default_rng(self.trusted.seed))
         tried: dict[Setting, HeldOut | Unscored] = {}
         for _ in range(1 + self.detector.budget // ROUND):  # an end even where a subject counts no passes
             if self.budget.spent or self.budget.effort.found or not (settings := self.propose()):
                 break
-            if found := self.take_in(self.rungs.climb(settings)):
-                setting = self.rungs.simplest(found).setting
+            if found := self.take_in(rungs.climb(settings)):
+                setting = rungs.simplest(found).setting
                 tried[setting] = tried.get(setting) or self.confirm(setting, plain.rate)
         if not tried:
             leader = self.elite[0].setting if self.elite else self.detector.grammar.draw(self.chooser)
@@ -200,7 +187,7 @@ class Search:
         """The next round: new settings, the more of them bred from the best so far the better these are."""
         settings: list[Setting] = []
         for _ in range(20 * ROUND):  # where seeds allow only few, most are seen already
-            best = self.rungs.worth(self.elite[0]) if self.elite and self.detector.guided else 0.0
+            best = self.elite[0].effect if self.elite and self.detector.guided else 0.0
             breed = self.rng.random() < min(MOST_BRED, 2 * best)
             setting = self.bred() if breed else self.detector.grammar.draw(self.chooser)
             if setting not in self.seen:
@@ -212,7 +199,7 @@ class Search:
 
     def bred(self) -> Setting:
         """One of the best settings, changed in one place or crossed with another."""
-        first, second = self.rng.choices(self.elite, [self.rungs.worth(own) for own in self.elite], k=2)
+        first, second = self.rng.choices(self.elite, [own.effect for own in self.elite], k=2)
         grammar = self.detector.grammar
         if first is second or self.rng.random() < 0.5:
             return grammar.change(first.setting, self.chooser, self.rng)
@@ -220,11 +207,10 @@ class Search:
 
     def take_in(self, asked: Sequence[Candidate]) -> Candidate | None:
         """Learn from what came of a round; its best setting, if it is worth held-out questions."""
-        worth = self.rungs.worth
         for own in asked:
-            self.chooser.learn(own.setting.decisions(), float(worth(own) >= TELLING))
-        able = [own for own in (*self.elite, *asked) if worth(own) >= TELLING]
-        self.elite = sorted(able, key=lambda own: -worth(own))[:ELITE]
+            self.chooser.learn(own.setting.decisions(), float(own.effect >= TELLING))
+        able = [own for own in (*self.elite, *asked) if own.effect >= TELLING]
+        self.elite = sorted(able, key=lambda own: -own.effect)[:ELITE]
         return max((own for own in asked if finding(own)), key=lambda own: own.effect, default=None)
 
     def confirm(self, setting: Setting, plain: float | None) -> HeldOut | Unscored:
