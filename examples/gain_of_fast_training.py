@@ -53,10 +53,10 @@ def points(study: Study) -> Iterator[Point]:
     for seed in study.seeds:
         for name, (train, budgets) in recipes.items():
             for steps in budgets:
-                budget: Budget = replace(getattr(study.work, name), steps=steps)
+                ours, loop = (Budget(steps, own.learning_rate) for own in (study.work.ours, study.work.loop))
                 model = copy.deepcopy(found.model)
                 began = time.process_time()
-                decoder = train(model, chat, taught, replace(study.work, **{name: budget}), seed)
+                decoder = train(model, chat, taught, replace(study.work, ours=ours, loop=loop), seed)
                 spent = time.process_time() - began
                 yield Point(recipe=name, seed=seed, compute=spent, loss=loss(decoder, chat, exam))
 
