@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import get_type_hints
 
 import pytest
+from typer.testing import CliRunner
 
-from superalign.cli.research import calls, seconds, taken
+from superalign.cli.research import app, calls, seconds, taken
 from superalign.contracts.errors import InputError
-from superalign.contracts.registry import problems, proposers
+from superalign.contracts.registry import PartCall, problems, proposers
+from superalign.researcher import session
+from superalign.researcher.folder import Settings
 
 
 def test_arguments_go_to_whom_they_name() -> None:
@@ -54,3 +58,19 @@ def test_times(text: str, wanted: float) -> None:
 def test_no_times(text: str) -> None:
     with pytest.raises(InputError, match="no time"):
         seconds(text, "--budget")
+
+
+def test_a_run_by_trials_is_the_one_that_a_comparison_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a comparison takes it over, and does not open the final samples once more."""
+    asked: list[Settings] = []
+
+    def research(settings: Settings, root: Path, note: object) -> None:
+        asked.append(settings)
+        raise InputError("It is not run here.")
+
+    monkeypatch.setattr(session, "research", research)
+    arguments = ["location", "--proposer", "random", "--seed", "2", "--trials", "7", "--budget", "24h"]
+    CliRunner().invoke(app, ["run", *arguments, "--above-reference", "--runs", str(tmp_path)])
+    location, random = PartCall(kind="problems", name="location"), PartCall(kind="proposers", name="random")
+    compared = Settings(problem=location, proposer=random, seed=2, seconds=24 * 3600, trials=7, above_reference=True)
+    assert asked == [compared]

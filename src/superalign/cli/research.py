@@ -44,6 +44,9 @@ def run(
         str, typer.Option(metavar="NAME", help="See `superalign research proposers list`.")
     ] = "evolution",
     budget: Annotated[str, typer.Option(metavar="TIME", help="Of trials, such as 90s, 30m or 2h.")] = "30m",
+    trials: Annotated[
+        int, typer.Option(min=0, help="Of the proposer, then stop, however busy the machine is; 0 for no limit.")
+    ] = 0,
     runs: Annotated[str, typer.Option(metavar="DIR", help="Where research runs are kept.")] = "runs",
     seed: Annotated[int, typer.Option(min=0, help="Everything random descends from it.")] = 0,
     patience: Annotated[int, typer.Option(min=0, help="Trials without a better one, then stop; 0 for never.")] = 0,
@@ -80,6 +83,7 @@ def run(
         proposer=by,
         seed=seed,
         seconds=seconds(budget, "--budget"),
+        trials=trials,
         patience=patience,
         oversight=approve,
         reviewer_minutes=minutes,
