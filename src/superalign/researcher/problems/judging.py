@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -215,17 +215,22 @@ class Judging:
         self.model, self.labelled, self.tested, self.draws = model, labelled, tested, draws
 
     def prepare(self, part: Part, seed: int, folder: Path) -> list[Sample]:
+        every = [each for task in TASKS for each in self.draw(task, part, seed)]  # too few of them are told at once
         found = []
-        for task in TASKS:
-            pool = Pool(task, part, seed)
-            for draw in range(1, self.draws + 1):
-                labelled, tested = pool.pairs(self.labelled, EASY), pool.pairs(len(HARD) * self.tested, HARD)
-                order = np.random.default_rng([seed, draw, PARTS.index(part)]).permutation(len(tested))
-                questions = tuple(tested[place] for place in order)
-                judge = Judge(folder, self.model, labelled, pool.key.only(labelled), f"{task} {part} {seed} {draw}")
-                said = {name: judge(name, chosen, questions) for name, chosen in (("direct", {}), *PROTOCOLS)}
-                found.append(sample(f"{task}, draw {draw}", questions, truth_of(pool.key, questions), said))
+        for own in every:
+            judge = Judge(folder, self.model, own.labelled, own.key.only(own.labelled), own.judge)
+            said = {name: judge(name, chosen, own.questions) for name, chosen in (("direct", {}), *PROTOCOLS)}
+            found.append(sample(own.name, own.questions, truth_of(own.key, own.questions), said))
         return found
+
+    def draw(self, task: str, part: Part, seed: int) -> Iterator[Drawn]:
+        """What is asked in each sample of a task. InputError when it has too few groups."""
+        pool = Pool(task, part, seed)
+        for draw in range(1, self.draws + 1):
+            labelled, tested = pool.pairs(self.labelled, EASY), pool.pairs(len(HARD) * self.tested, HARD)
+            order = np.random.default_rng([seed, draw, PARTS.index(part)]).permutation(len(tested))
+            questions = tuple(tested[place] for place in order)
+            yield Drawn(f"{task}, draw {draw}", f"{task} {part} {seed} {draw}", labelled, questions, pool.key)
 
     def ask(self, sample: Sample, answers: Sequence[Arrays]) -> Arrays:
         if not answers:
@@ -246,6 +251,16 @@ class Judging:
 
     def permuted(self, sample: Sample, seed: int) -> Sample:
         return shuffled(sample, seed)
+
+
+class Drawn(NamedTuple):
+    """What a sample is made of: the questions whose truth its judge is given, and those that are judged."""
+
+    name: str
+    judge: str  # draws its seed
+    labelled: tuple[Question, ...]
+    questions: tuple[Question, ...]
+    key: AnswerKey
 
 
 @dataclass(frozen=True)
