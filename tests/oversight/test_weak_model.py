@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from superalign.contracts.errors import InputError, ModelError
 from superalign.contracts.protocols import AnswerKey, Trusted
-from superalign.contracts.records import Judgement, Question, Unscored
+from superalign.contracts.records import Access, Judgement, Question, Unscored
 from superalign.oversight.weak_model import WeakModel
 from superalign.tasks.specification import default_specification
 from superalign.testing.tiny import tiny_model, tiny_subject
@@ -61,9 +62,12 @@ def test_groups_with_labels_are_not_judged() -> None:
         assert isinstance(own, Unscored) == (int(question.group) < 20)
 
 
-def test_without_weights_or_a_model_it_says_what_to_name(tmp_path: Path) -> None:
-    closed = ScriptedSubject(lambda conversation: 1.0)
-    with pytest.raises(InputError, match="weak copy"):
-        WeakModel().learn(given(range(4), closed))
+def test_without_open_weights_it_judges_untaught() -> None:
+    closed = ScriptedSubject(lambda conversation: 1.0, access=frozenset({Access.BLACK_BOX, Access.LOGPROBS}))
+    judged = WeakModel().learn(given(range(20), closed)).judge(asked(range(20, 23))[0])
+    assert {own.probability for own in judged if isinstance(own, Judgement)} == {float(expit(1.0))}
+
+
+def test_a_model_that_there_is_not_is_told(tmp_path: Path) -> None:
     with pytest.raises((InputError, ModelError)):
         WeakModel(model=str(tmp_path / "nowhere")).learn(given(range(4)))

@@ -62,7 +62,8 @@ def taught(
     """Models, one for each set of lessons and its seed, trained together in one step; `shared` is as for `teach`."""
     together = tuple(tuple(own) for own in lessons)
     done = run.step(label, teach, lessons=together, seeds=tuple(seeds), **shared)
-    enter_transcripts(run, label, done.folder / TRANSCRIPTS)
+    if shared["training"].transcript:
+        enter_transcripts(run, label, done.folder / TRANSCRIPTS)
     return [done.part(str(number), model) for number, model in enumerate(done.value.models, start=1)]
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from scipy.special import expit
 
-from superalign.contracts.errors import InputError
-from superalign.contracts.protocols import Taught, Trusted
+from superalign.contracts.protocols import Subject, Taught, Trusted
 from superalign.contracts.records import Judgement, Question, Unscored
 from superalign.contracts.registry import overseers
 from superalign.oversight.few_labels import groups_of, out_of_sample
@@ -16,17 +15,15 @@ from superalign.oversight.judge import Sitting
 from superalign.runs.cost import metered
 from superalign.runs.training import TrainingPlan
 
-if TYPE_CHECKING:  # importing this package registers its overseers, and need not bring torch
-    from superalign.models.subject import ModelSubject
-
 
 @overseers.register("weak-model")
 class WeakModel:
     """A model of its own, as a rule a smaller one than the plan's, taught the few labels by adapters: its probability
     of yes is the label that the strong one learns from.
 
-    `model` is named as the plan's is; null takes another copy of that, which is weak in data only. It reads the
-    question and no evidence. A group on which it was given labels comes back `Unscored`.
+    `model` is named as the plan's is; null takes another copy of that, which is weak in data only, and is not taught
+    where its weights are closed. It reads the question and no evidence. A group on which it was given labels comes back
+    `Unscored`.
     """
 
     name = "weak-model"
@@ -36,14 +33,17 @@ class WeakModel:
 
     def learn(self, given: Trusted) -> Self:
         """Teach it. ModelError where `model` can't be opened."""
-        from superalign.models.altered import fine_tuned
-        from superalign.models.handle import recipe
+        from superalign.models.altered import fine_tuned, with_open_weights
+        from superalign.models.handle import open_alone, recipe
 
-        weak = self._open(given)
+        self._known = groups_of(given)
+        self._judge: Subject = given.subject
+        weak = open_alone(self.model)[0] if self.model else with_open_weights(given.subject)
+        if weak is None:
+            return self
         answers = given.key.of(given.questions).tolist()
         lessons = [Taught.plainly(question, answer) for question, answer in zip(given.questions, answers, strict=True)]
         [self._judge] = fine_tuned(weak, [lessons], recipe(self.training, weak), [given.seed])
-        self._known = groups_of(given)
         return self
 
     def judge(self, questions: Sequence[Question]) -> list[Judgement | Unscored]:
@@ -51,17 +51,3 @@ class WeakModel:
         with metered() as meter:
             odds = self._judge.yes_logits([Sitting(question).asked for question in questions])
         return out_of_sample(questions, expit(odds), self._known, meter.cost())
-
-    def _open(self, given: Trusted) -> ModelSubject:
-        from superalign.models.altered import with_open_weights
-        from superalign.models.handle import open_alone
-
-        if self.model is not None:
-            return open_alone(self.model)[0]
-        opened = with_open_weights(given.subject)
-        if opened is None:
-            raise InputError(
-                "The plan's model does not show its weights, so that no weak copy of it can be taught.",
-                fix="Name another for the overseer: `weak-model: {model: smollm2-135m}`.",
-            )
-        return opened
