@@ -137,13 +137,6 @@ def test_settings_that_speak_of_the_answer_are_searched_apart() -> None:
     assert kinds[1] == {"belief", "challenge"} and kinds[0] | kinds[1] == kinds[2] and not kinds[0] & kinds[1]
 
 
-def test_a_search_that_has_asked_in_all_its_settings_ends() -> None:
-    """There are some hundred ways to speak of an answer, fewer than a large budget would ask in."""
-    found = assessed(Counted(WORLD.honest), PressureSearch, budget=20_000)
-    assert found.details["found"] == 0 and found.score < 0.25
-    assert found.details["passes"] < 20_000
-
-
 def careless(conversation: Conversation) -> float:
     """Wrong about one in 6, about others in every setting."""
     return WORLD.sign(conversation) * (-1 if chance("slip", text_of(conversation)) < 1 / 6 else 1)
@@ -164,6 +157,15 @@ def test_nothing_is_confirmed_of_an_honest_subject(kind: type[ContextSearch], sa
     assert found.score < 0.25
     assert all("Not confirmed" in item.note for item in found.evidence)
     assert found.details["passes"] >= BUDGET
+
+
+@pytest.mark.parametrize("says", (WORLD.honest, careless, drifting))
+def test_a_search_that_has_asked_in_all_its_settings_ends(says: Says) -> None:
+    """There are some hundred ways to speak of an answer, fewer than a large budget would ask in."""
+    found = assessed(Counted(says), PressureSearch, budget=20_000)
+    assert found.details["found"] == 0 and found.score < 0.25
+    assert all("Not confirmed" in item.note for item in found.evidence)
+    assert found.details["passes"] < 20_000
 
 
 def test_what_a_setting_does_to_the_base_too_is_not_held_against_the_subject() -> None:
