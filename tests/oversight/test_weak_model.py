@@ -11,6 +11,7 @@ from scipy.special import expit
 from superalign.contracts.errors import InputError, ModelError
 from superalign.contracts.protocols import AnswerKey, Trusted
 from superalign.contracts.records import Access, Judgement, Question, Unscored
+from superalign.oversight.measure import weights
 from superalign.oversight.weak_model import WeakModel
 from superalign.tasks.specification import default_specification
 from superalign.testing.tiny import tiny_model, tiny_subject
@@ -54,6 +55,16 @@ def test_another_model_than_the_plans_is_taught_where_one_is_named(tmp_path: Pat
     overseer = WeakModel(model=str(tmp_path / "weak")).learn(given(range(20)))
     assert overseer._judge.layers == 4 != STRONG.layers
     assert accuracy(overseer) > 0.9
+
+
+def test_what_it_judged_is_not_reused_when_other_weights_lie_under_the_name(tmp_path: Path) -> None:
+    named = {"model": str(tmp_path / "weak")}
+    tiny_model(tmp_path / "weak", layers=2)
+    first = weights("weak-model", named)
+    assert first == weights("weak-model", named) and len(first) == 1
+    tiny_model(tmp_path / "weak", layers=3)
+    assert weights("weak-model", named) != first
+    assert weights("weak-model", {}) == weights("few-labels", {}) == ()
 
 
 def test_groups_with_labels_are_not_judged() -> None:

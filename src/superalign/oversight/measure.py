@@ -18,7 +18,7 @@ from superalign.contracts.protocols import AnswerKey, Overseer, Trusted
 from superalign.contracts.records import Cost, Interval, Judgement, Question, Record, Specification, Unscored
 from superalign.contracts.signals import SIGNAL_FILE, Signal
 from superalign.contracts.summary import OversightSummary
-from superalign.models.handle import ModelIdentity, open_base
+from superalign.models.handle import ModelIdentity, open_alone, open_base
 from superalign.oversight.signals import as_lines, signal_of
 from superalign.runs.chosen import Chosen, label, named
 from superalign.runs.code_version import code_version
@@ -83,7 +83,7 @@ def judging(
         judge,
         overseer=part,
         arguments=arguments,
-        code=versions(registry.overseers.factory(part), registry.tasks.factory(task)),
+        code=(*versions(registry.overseers.factory(part), registry.tasks.factory(task)), *weights(part, arguments)),
         model=model,
         labelled=splits.overseer,
         key=splits.key.only(splits.overseer),
@@ -96,6 +96,12 @@ def judging(
 def versions(*factories: Callable[..., Any]) -> tuple[str, ...]:
     """Of the code of parts, which a step's key would not cover otherwise."""
     return tuple(code_version(factory.__module__) for factory in factories)
+
+
+def weights(overseer: str, arguments: dict[str, Any]) -> tuple[str, ...]:
+    """Digests of the models that an overseer's arguments name: under the same name others may lie by now."""
+    names = getattr(registry.overseers.factory(overseer), "names_models", ())
+    return tuple(open_alone(arguments[name])[1] for name in names if arguments.get(name))
 
 
 def judge(
@@ -114,7 +120,7 @@ def judge(
     """The overseer's opinion of each question, given the truth of `labelled` alone. Each set of questions is judged by
     itself: so others who ask that set find it read already.
 
-    `code`, the versions of the overseer and of the task, counts only in the step's key.
+    `code`, the versions of the overseer, of the task and of models beside the plan's, counts only in the step's key.
     """
     given = Trusted(open_base(model), labelled, key, specification, seed)
     with metered() as meter:

@@ -27,6 +27,7 @@ class WeakModel:
     """
 
     name = "weak-model"
+    names_models = ("model",)
 
     def __init__(self, model: str | None = None, steps: int = 60, batch: int = 32) -> None:
         self.model, self.training = model, TrainingPlan(steps=steps, batch=batch)
