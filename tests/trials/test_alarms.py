@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
 from superalign.contracts.actions import AlarmStudy, Score
 from superalign.contracts.errors import InputError
-from superalign.contracts.records import Conversation, Interval, Unscored
-from superalign.control.alarms.readers import ActivationAlarm, AskedAlarm, UnfamiliarAlarm, WordsAlarm, scores_of
+from superalign.contracts.records import Access, Conversation, Interval, Unscored
+from superalign.control.alarms.readers import (
+    ActivationAlarm,
+    AskedAlarm,
+    TaughtAlarm,
+    UnfamiliarAlarm,
+    WordsAlarm,
+    scores_of,
+)
 from superalign.control.alarms.transcripts import kinds, make
 from superalign.interpretability.estimators import LogisticProbe
 from superalign.report import terminal
+from superalign.runs.training import TrainingPlan
+from superalign.testing.tiny import tiny_subject
 from superalign.trials.alarms.study import CONTROL, CONTROLS, Material, Reading, alarm_study, together
 
 CHOSEN = ("log deleted", "mail outside", "score written", "test edited", "timer patched", "upload outside")
@@ -75,6 +86,7 @@ class Reads:
     """A subject whose activations show one word, and that can't read another."""
 
     layers = 4
+    access = frozenset({Access.BLACK_BOX, Access.LOGPROBS, Access.ACTIVATIONS})
 
     def activations(self, conversations: list[Conversation], layers: list[int]) -> np.ndarray:
         texts = [asked[0].content for asked in conversations]
@@ -93,6 +105,37 @@ def test_alarms_that_read_a_model_say_what_they_could_not_score() -> None:
     assert isinstance(good, float) and isinstance(bad, float) and good < bad and isinstance(broken, Unscored)
     asked = AskedAlarm(Reads()).score(["fine", "broken"])  # type: ignore[arg-type]
     assert asked[0] == 1.0 and isinstance(asked[1], Unscored)
+
+
+def test_a_model_is_taught_to_raise_an_alarm_and_stays_as_it_was() -> None:
+    base, training = tiny_subject(), TrainingPlan(steps=40, batch=8)
+    texts = [f"{word} {number}" for word, number in product(("delete", "read"), range(12))]
+    harmful = [text.startswith("delete") for text in texts]
+    before = AskedAlarm(base).score(texts)
+    alarm = TaughtAlarm(base, training).learn(texts, harmful)
+    bad, good = alarm.score(["delete 30", "read 30"])
+    assert isinstance(bad, float) and isinstance(good, float) and good < 0 < bad
+    assert AskedAlarm(base).score(texts) == before
+    other = alarm.learn(texts, [not one for one in harmful]).score(["delete 30", "read 30"])
+    assert other[0] < 0 < other[1]  # type: ignore[operator]
+
+
+def test_an_alarm_can_be_taught_only_to_open_weights() -> None:
+    with pytest.raises(InputError, match="closed"):
+        TaughtAlarm(Reads()).learn(["good", "bad"], [False, True])  # type: ignore[arg-type]
+
+
+def test_each_text_is_asked_about_once() -> None:
+    asked: list[str] = []
+
+    class Counts(Reads):
+        def yes_logits(self, conversations: list[Conversation]) -> np.ndarray:
+            asked.extend(one[0].content for one in conversations)
+            return super().yes_logits(conversations)
+
+    alarm = AskedAlarm(Counts())  # type: ignore[arg-type]
+    assert alarm.score(["one", "two", "one"]) == alarm.score(["one", "two", "one"]) == [1.0] * 3
+    assert len(asked) == 2
 
 
 def test_words_and_unfamiliar_texts_raise_their_alarms() -> None:

@@ -18,8 +18,15 @@ from jaxtyping import Float
 
 from superalign.contracts.actions import Alarm, AlarmResult, AlarmStudy, Recall, Score
 from superalign.contracts.protocols import Subject
-from superalign.contracts.records import Interval, Unscored
-from superalign.control.alarms.readers import ActivationAlarm, AskedAlarm, UnfamiliarAlarm, WordsAlarm, scores_of
+from superalign.contracts.records import Access, Interval, Unscored
+from superalign.control.alarms.readers import (
+    ActivationAlarm,
+    AskedAlarm,
+    TaughtAlarm,
+    UnfamiliarAlarm,
+    WordsAlarm,
+    scores_of,
+)
 from superalign.control.alarms.transcripts import Nature, Transcript, corpus, kinds
 from superalign.control.protocols.thresholds import suspicious, threshold_for
 from superalign.interpretability.estimators import LogisticProbe
@@ -94,10 +101,11 @@ def alarm_study(
 
 
 def alarms(subject: Subject | None) -> list[Alarm]:
-    """The baselines on text, and with a model what it says and what it holds."""
+    """The baselines on text; with a model what it says and what it holds, and what it says when it was taught."""
     found: list[Alarm] = [WordsAlarm(), UnfamiliarAlarm()]
     if subject:
         found += [AskedAlarm(subject), ActivationAlarm(subject, round(PROBED * subject.layers), LogisticProbe())]
+        found += [TaughtAlarm(subject)] if Access.WEIGHTS in subject.access else []
     return found
 
 
