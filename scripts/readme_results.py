@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from superalign.contracts.errors import InputError, SuperalignError
 from superalign.contracts.records import Finding
-from superalign.contracts.summary import Summary
-from superalign.report import protocols, tables, wording
+from superalign.contracts.summary import Summary, TrialSummary
+from superalign.report import protocols, tables, trial_tables, wording
 from superalign.report.steps import steps
 from superalign.report.studies import parts
 from superalign.report.tables import Cell, Table
@@ -24,7 +24,6 @@ from superalign.runs.plan import load_plan, plan_digest
 from superalign.runs.run import check_run_folder
 
 ROOT = Path(__file__).parent.parent
-DRAWN = (tables.families, tables.catches, tables.separation, tables.subjects)
 SHOWN = "quickstart"  # the plan that the README shows; of others the results page has the trial
 
 
@@ -109,7 +108,7 @@ def long(summary: Summary) -> Iterator[str]:
     yield markdown(tables.thresholds(summary.thresholds))
     if trial := summary.trial:
         yield f"## Stress test\n\n{wording.trial(trial)}"
-        yield from (markdown(draw(trial)) for draw in DRAWN)
+        yield from map(markdown, tables_of(trial))
     if decision := summary.decision:
         yield f"## Decision: {decision.verdict.value}\n\n{bullets(decision.reasons)}"
         if decision.would_take:
@@ -142,12 +141,22 @@ def trial(summary: Summary) -> Iterator[str]:
     """Of a plan whose point is its trial: what was caught and missed, every subject, the decision, the cost."""
     if summary.trial:
         yield wording.trial(summary.trial)
-        yield from (markdown(draw(summary.trial)) for draw in DRAWN)
+        yield from map(markdown, tables_of(summary.trial))
     if summary.thresholds:
         yield markdown(tables.thresholds(summary.thresholds))
     if decision := summary.decision:
         yield f"### Decision: {decision.verdict.value}\n\n{bullets([*decision.reasons, *decision.would_take])}"
     yield f"### Cost\n\n{markdown(tables.costs(summary))}"
+
+
+def tables_of(found: TrialSummary) -> Iterator[Table]:
+    """What was caught and missed, by what is seen of a model where that differs, and every subject."""
+    yield trial_tables.families(found)
+    yield trial_tables.catches(found)
+    if len(found.by_access) > 1:
+        yield trial_tables.accesses(found)
+    yield trial_tables.separation(found)
+    yield trial_tables.subjects(found)
 
 
 def by_seed(runs: Sequence[tuple[Summary, Manifest]]) -> str:

@@ -12,7 +12,7 @@ from superalign.contracts.readings import ProbeReading
 from superalign.contracts.records import Unscored
 from superalign.contracts.summary import DetectorResult, Summary, Threshold
 from superalign.report import attacks as attack_tables
-from superalign.report import inside, plots, protocols, tables, wording
+from superalign.report import inside, plots, protocols, tables, trial_tables, wording
 from superalign.report.limits import limits
 from superalign.report.steps import steps
 from superalign.report.studies import parts
@@ -40,6 +40,7 @@ def render(summary: Summary, attacks: Attacks | None = None) -> str:
     environment.globals.update(
         wording=wording,
         tables=tables,
+        trial_tables=trial_tables,
         inside=inside,
         protocols=protocols,
         requires=REQUIRES,

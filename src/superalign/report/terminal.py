@@ -17,7 +17,7 @@ from superalign.contracts.channels import ChannelStudy
 from superalign.contracts.egress import EgressReport
 from superalign.contracts.summary import Claim, DecisionSummary, Summary
 from superalign.report import attacks as attack_tables
-from superalign.report import channels, control, egress, protocols, tables, wording
+from superalign.report import channels, control, egress, protocols, tables, trial_tables, wording
 from superalign.report.steps import Step, steps
 from superalign.report.studies import parts
 from superalign.report.tables import TONES, Cell, Table
@@ -125,7 +125,7 @@ def _parts(summary: Summary, only: str | None) -> Iterator[RenderableType]:
             yield from _bullets([wording.battery(summary.battery)])
         yield from _argument(summary.argument)
     if "stress-test" in names and summary.trial:
-        yield from _section("Stress-test", tables.families(summary.trial))
+        yield from _section("Stress-test", trial_tables.families(summary.trial))
         yield from _bullets([wording.search(found) for found in summary.trial.searches])
     if "decide" in names and summary.decision:
         yield from _decision(summary.decision)
