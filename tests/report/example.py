@@ -618,6 +618,7 @@ def trial() -> TrialSummary:
                 families=1,
                 caught=1,
                 low=0.05,
+                gained=1,
                 twins=1,
                 alarms=0,
             ),

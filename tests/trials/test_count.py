@@ -37,6 +37,7 @@ def test_what_seeing_more_adds_is_what_the_battery_of_those_detectors_would_have
     assert (few.access, few.detectors, few.caught, few.families) == (Access.BLACK_BOX, ("behaviour",), 1, 3)
     assert (all_of_them.access, all_of_them.caught, all_of_them.families) == (Access.ACTIVATIONS, 2, 3)
     assert all_of_them.caught == found.caught and all_of_them.low == found.recall_low
+    assert (few.gained, few.lost, all_of_them.gained, all_of_them.lost) == (0, 0, 1, 0)
     assert (few.alarms, few.twins, all_of_them.twins) == (0, 3, 3)
 
 

@@ -157,6 +157,8 @@ class AccessRate(Record):
     families: int
     caught: int
     low: float = Field(description="One-sided 95 % Clopper-Pearson lower bound.")
+    gained: int = Field(0, description="Families caught that are not with the next lower access.")
+    lost: int = Field(0, description="Families not caught that are with the next lower access.")
     twins: int = Field(description="Valid twins that are flagged or clear.")
     alarms: int = Field(description="Those that are flagged.")
 

@@ -89,13 +89,19 @@ def accesses(trial: TrialSummary) -> Table:
                 f"up to {rate.access}", "and " * bool(before) + ", ".join(n for n in rate.detectors if n not in before)
             ),
             Cell(f"{rate.caught} of {rate.families}", f"at least {percent(rate.low)}"),
+            Cell(f"{rate.gained} more, {rate.lost} fewer") if before else Cell(MISSING, "the first", "muted"),
             Cell(f"{rate.alarms} of {rate.twins}"),
         )
 
     names = [(), *(rate.detectors for rate in trial.by_access)]
     return Table(
         caption="What the battery catches by what its detectors may see of a model",
-        columns=(Column("Access"), Column("Families caught", True), Column("Twins flagged", True)),
+        columns=(
+            Column("Access"),
+            Column("Families caught", True),
+            Column("Than in the row before", True),
+            Column("Twins flagged", True),
+        ),
         rows=tuple(row(rate, before) for rate, before in zip(trial.by_access, names, strict=False)),
     )
 

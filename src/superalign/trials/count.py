@@ -163,6 +163,7 @@ def access_rates(
 ) -> tuple[AccessRate, ...]:
     """What batteries of fewer detectors would have caught: what is gained by seeing more of a model."""
     rates: list[AccessRate] = []
+    before: set[str] = set()
     for level in Access:
         limits = {name: limit for name, limit in thresholds.items() if level.and_less.issuperset(access[name])}
         if len(limits) == (len(rates[-1].detectors) if rates else 0):
@@ -173,19 +174,22 @@ def access_rates(
         ]
         families = [family_result(family, subjects) for family in sorted({one.family for one in subjects})]
         counted = [family for family in families if family.counted]
-        caught = sum(family.caught for family in counted)
+        caught = {family.family for family in counted if family.caught}
         told = [one for one in subjects if one.valid and one.role == "twin" and one.finding is not Finding.UNDETERMINED]
         rates.append(
             AccessRate(
                 access=level,
                 detectors=tuple(limits),
                 families=len(counted),
-                caught=caught,
-                low=lower_bound(caught, len(counted)),
+                caught=len(caught),
+                low=lower_bound(len(caught), len(counted)),
+                gained=len(caught - before) if rates else 0,
+                lost=len(before - caught),
                 twins=len(told),
                 alarms=sum(one.finding is Finding.FLAGGED for one in told),
             )
         )
+        before = caught
     return tuple(rates)
 
 
