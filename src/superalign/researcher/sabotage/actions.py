@@ -23,7 +23,7 @@ from superalign.provenance.ledger import Ledger, verify
 from superalign.researcher.accept import ALPHA, Gain, gain, level_of
 from superalign.researcher.attempt import attempt, mean_score
 from superalign.researcher.problems.location import Location
-from superalign.researcher.sabotage.programs import Kind
+from superalign.researcher.sabotage.hostile import Kind
 from superalign.researcher.sealed import SealedEvaluator, beats_chance
 from superalign.researcher.writeup import built
 

@@ -23,7 +23,8 @@ from superalign.researcher.attempt import attempt
 from superalign.researcher.gate import MONITORS, SUSPICIOUS
 from superalign.researcher.problems.location import Location
 from superalign.researcher.sabotage.actions import ACTIONS, HostileAction
-from superalign.researcher.sabotage.programs import PROGRAMS, HostileProgram, Kind
+from superalign.researcher.sabotage.hostile import HostileProgram, Kind
+from superalign.researcher.sabotage.programs import PROGRAMS
 from superalign.researcher.sabotage.reviews import REVIEWS
 
 LIMITS = Limits(seconds=8, cpu_seconds=4, memory_bytes=1024 * 2**20, disk_bytes=8 * 2**20, answer_bytes=2**20)
