@@ -190,7 +190,7 @@ CARD = ProblemCard(
     language=Language(root="answer", parts=PARTS, depth=4),
     baseline=DPLL,
     reference=CDCL,
-    # Over 5 seeds, the gain of CDCL over DPLL had a mean of 0.061 and a standard deviation of 0.029.
+    # Over 5 seeds, CDCL's gain over DPLL on development samples had a mean of 0.068, a standard deviation of 0.021.
     smallest_gain=0.06,
     seconds=120,
 )
