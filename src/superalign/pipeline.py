@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -163,9 +164,12 @@ def before_the_trial(
     return trained, calibrate(run, model, splits, auditor, trained)
 
 
-def attack_trial(run: Run, *, task: str = "elements", benign: int = 8, device: str = "cpu") -> Attacks:
-    """After the trial: its detectors under attack, with questions of `task` and `benign` models for their thresholds.
-    Leaves `attacks.json`, and in a complete run the report with it. SealError before the trial is unsealed.
+def attack_trial(
+    run: Run, *, task: str = "elements", benign: int = 8, chosen: Sequence[str] = (), device: str = "cpu"
+) -> Attacks:
+    """After the trial: its detectors under attack, or the `chosen` ones, with questions of `task` and `benign` models
+    for their thresholds. Leaves `attacks.json`, and in a complete run the report with it. SealError before the trial is
+    unsealed.
     """
     check_opened(run)
     model, splits, auditor = prepare(run, device)
@@ -173,7 +177,7 @@ def attack_trial(run: Run, *, task: str = "elements", benign: int = 8, device: s
     models = [*trained.students[1:], *habits(run, model, splits, trained)]  # those of `calibrate`, in its order
     shift = shift_to(task, run.plan, auditor, models, benign)
     sealed = seal_trial(run, model, splits, auditor, thresholds, trained.ceilings[0])
-    found = attack(run, model, splits, sealed, unseal_trial(run, sealed), shift)
+    found = attack(run, model, splits, sealed, unseal_trial(run, sealed), shift, chosen)
     run.write(ATTACKS_FILE, found.model_dump_json(indent=1) + "\n")
     if complete := saved_summary(run.folder):
         run.write("report.html", render(complete, found))

@@ -80,6 +80,19 @@ def test_every_column_and_every_verdict_at_most_once(planted: Finished) -> None:
     assert found.benign == 2 and found.cost.forward_passes > 0
 
 
+def test_detectors_that_are_not_chosen_keep_what_the_trial_left_and_are_not_asked_anew(planted: Finished) -> None:
+    whole, _ = attack(planted.folder)
+    found, finished = attack(planted.folder, chosen=["knowledge"])
+    assert not any(label.startswith("consistency") for label, _ in finished if ", " in label)
+    left, kept = found.detectors
+    assert (left.detector, kept) == ("consistency", whole.detectors[1])
+    assert left.in_distribution == whole.detectors[0].in_distribution and not left.choices
+    for column in (left.shifted, left.prompted):
+        assert isinstance(column, Unscored) and "not among" in column.reason
+    with pytest.raises(InputError, match="no detector 'hunch'"):
+        attack(planted.folder, chosen=["hunch"])
+
+
 def test_where_nothing_is_valid_nothing_is_asked_and_every_cell_says_why(complete: Finished, runs: Path) -> None:
     folder = runs / complete.folder.name
     found, finished = attack(folder)

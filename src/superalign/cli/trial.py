@@ -99,6 +99,10 @@ def attack(
     benign: Annotated[
         int, typer.Option(metavar="N", min=1, help="At most so many benign models set the thresholds there.")
     ] = 8,
+    detector: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Attack this one of its detectors; repeatable. [default: all]"),
+    ] = None,
     device: Device = "cpu",
     jobs: Jobs = 1,
     on: On = "local",
@@ -112,7 +116,7 @@ def attack(
     with opened_run(folder, None, None, device, "runs", display, jobs, on) as (opened, chosen):
         from superalign import pipeline
 
-        found = pipeline.attack_trial(opened, task=task, benign=benign, device=chosen)
+        found = pipeline.attack_trial(opened, task=task, benign=benign, chosen=detector or (), device=chosen)
     if as_json:
         print_json(found.model_dump(mode="json"))
         return

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from superalign.contracts import registry
-from superalign.contracts.attacks import Attacks, DetectorUnderAttack, RateUnderAttack
+from superalign.contracts.attacks import Attacks, Choice, Column, DetectorUnderAttack, RateUnderAttack
 from superalign.contracts.errors import InputError
 from superalign.contracts.protocols import Organism, Task
 from superalign.contracts.records import Access, Cost, Unscored, Verdict
@@ -25,6 +25,8 @@ from superalign.trials.attacks.table import Found, evades, paired, separated, un
 from superalign.trials.attacks.verdicts import prompted_verdicts, rates_under
 from superalign.trials.statistics import benign_threshold
 from superalign.trials.stress import Sealed, run_trial
+
+LEFT_OUT = Unscored(reason="it was not among the detectors that were attacked")
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,19 @@ def shift_to(task: str, plan: Plan, auditor: Auditor, benign: Sequence[Done[Trai
 
 
 def attack(
-    run: Run, model: ModelIdentity, splits: Splits, sealed: Sealed, trial: TrialSummary, shift: Shift
+    run: Run,
+    model: ModelIdentity,
+    splits: Splits,
+    sealed: Sealed,
+    trial: TrialSummary,
+    shift: Shift,
+    chosen: Sequence[str] = (),
 ) -> Attacks:
-    """Every detector of the trial in four columns. Each verdict is a step: a killed attack goes on where it was."""
-    detectors = list(sealed.thresholds)
+    """Every detector of the trial in four columns; where some are `chosen`, only these are asked anew, and the others
+    have what the trial left. Each verdict is a step: a killed attack goes on where it was. InputError for a detector
+    that the trial does not have.
+    """
+    detectors = attacked(chosen, list(sealed.thresholds))
     in_the_open = paired([subject for subject in trial.subjects if not evades(subject)])
     hidden = [subject for subject in trial.subjects if evades(subject)]
     looks = {label(detector, one): sealed.looks[label(detector, one)] for detector in detectors for one in in_the_open}
@@ -70,16 +81,21 @@ def attack(
         for one in prompt_attacks()
     }
     rows = []
-    for detector in detectors:
+    for detector in sealed.thresholds:
         limit = sealed.thresholds[detector].threshold
-        under = {name: of(detector, in_the_open, reached) for name, reached in prompted.items()}
-        column, choices = under_attack(in_the_open, under, misbehaving, limit, run.plan.seed)
+        moved: Column = LEFT_OUT
+        column: Column = LEFT_OUT
+        choices: tuple[Choice, ...] = ()
+        if detector in detectors:
+            moved = separated(in_the_open, of(detector, in_the_open, shifted), limits.get(detector))
+            under = {name: of(detector, in_the_open, reached) for name, reached in prompted.items()}
+            column, choices = under_attack(in_the_open, under, misbehaving, limit, run.plan.seed)
         rows.append(
             DetectorUnderAttack(
                 detector=detector,
                 access=access_of(detector),
                 in_distribution=separated(in_the_open, of(detector, in_the_open, own), limit),
-                shifted=separated(in_the_open, of(detector, in_the_open, shifted), limits.get(detector)),
+                shifted=moved,
                 prompted=column,
                 trained_against=separated(hidden, of(detector, hidden, own), limit),
                 choices=choices,
@@ -96,6 +112,15 @@ def attack(
         detectors=with_siblings(rows),
         cost=sum((cost_of(reached) for reached in (shifted, *prompted.values())), start=spent),
     )
+
+
+def attacked(chosen: Sequence[str], battery: Sequence[str]) -> list[str]:
+    """The detectors that are asked anew: those chosen, or the whole battery."""
+    if unknown := sorted(set(chosen) - set(battery)):
+        raise InputError(
+            f"The trial has no detector {', '.join(map(repr, unknown))}.", fix=f"Name some of: {', '.join(battery)}."
+        )
+    return [detector for detector in battery if detector in chosen or not chosen]
 
 
 def label(detector: str, subject: SubjectResult) -> str:
