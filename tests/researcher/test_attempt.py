@@ -89,3 +89,9 @@ def test_later_stages_are_given_what_came_of_earlier_ones(tmp_path: Path, sandbo
 def test_answers_that_are_none_are_unscored(written: bytes) -> None:
     found: Mapping[str, Arrays | Unscored] = read_answers(written, ["a", "b"])
     assert all(isinstance(found[name], Unscored) for name in ("a", "b"))
+
+
+def test_a_list_of_nothing_passes_for_whole_numbers() -> None:
+    found = read_answers(b'{"a": {"answer": {"rows": [], "share": [0.5]}}}', ["a"])["a"]
+    assert not isinstance(found, Unscored)
+    assert found["rows"].dtype.kind == "i" and found["rows"].shape == (0,) and found["share"].dtype.kind == "f"

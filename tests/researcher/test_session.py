@@ -14,15 +14,16 @@ import pytest
 from superalign.contracts.errors import InputError, RunError
 from superalign.contracts.records import Unscored
 from superalign.contracts.registry import PartCall
-from superalign.contracts.research import Program, Proposal
+from superalign.contracts.research import Outcome, Program, Proposal
 from superalign.contracts.review import ReviewDecision
 from superalign.control.approval import QUEUE, ReviewQueue
 from superalign.control.sandbox import Sandbox
 from superalign.provenance.ledger import verify
 from superalign.researcher.accept import Decision
-from superalign.researcher.folder import ResearchRun, Settings
+from superalign.researcher.folder import ResearchRun, Settings, Trial
 from superalign.researcher.gate import Gate
 from superalign.researcher.problems.location import Location
+from superalign.researcher.progress import progress_of
 from superalign.researcher.session import Finished, looked_at_again, research
 from superalign.researcher.writeup import built, write_up
 
@@ -72,6 +73,22 @@ def test_a_metric_that_holds_numbers_is_written_up(tmp_path: Path) -> None:
         run.register("proposer", 0, proposal, {"metric": card.metric})
         write_up(run, card)
         assert "Measured: the share, 0 or 1;" in (run.folder / "report.md").read_text()
+
+
+def test_a_recorded_human_solution_is_not_taken_for_the_baseline(tmp_path: Path) -> None:
+    """It is tried before all else, as the baseline is, and is better."""
+    card = Location().card
+    with ResearchRun.open(tmp_path, settings()) as run:
+        for number, (by, score) in enumerate({"baseline": 0.7, "reference": 0.4}.items()):
+            proposal = Proposal(solution=card.baseline, hypothesis="It is known.", proposer=by)
+            run.register("baseline", number, proposal, {"metric": card.metric})
+            outcome = Outcome(number=number, proposal=proposal, result=score, seconds=1)
+            run.keep(Trial(side="baseline", outcome=outcome))
+        assert progress_of(run, card, "running").baseline == 0.7
+        write_up(run, card)
+        rows = (run.folder / "report.md").read_text().splitlines()
+    for by, score in (("baseline", "0.700"), ("reference", "0.400")):
+        assert [row.rsplit("| ", 1)[1] for row in rows if row.startswith(f"| {by} |")] == [f"{score} |"]
 
 
 def a_person_is_asked_about(found: Finished) -> None:

@@ -110,7 +110,10 @@ def _answer(said: Any) -> Arrays | Unscored:
             return Unscored(reason=f"the solution failed: {reason[:500]}")
         case {"answer": dict(arrays)}:
             try:
-                found = {name: np.array(array) for name, array in arrays.items()}
+                # A list of nothing does not say of what; whole numbers pass for any.
+                found = {
+                    name: np.array(array, dtype=np.int64 if array == [] else None) for name, array in arrays.items()
+                }
             except ValueError:
                 return Unscored(reason="the solution's answer has rows of different lengths")
             if any(array.dtype.kind not in "bifu" for array in found.values()):

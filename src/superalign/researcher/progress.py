@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from superalign.contracts.records import Unscored
 from superalign.contracts.research import Expression, ProblemCard, Solution
 from superalign.contracts.review import ResearchOutcome, ResearchProgress
 from superalign.researcher.accept import Decision
-from superalign.researcher.folder import ResearchRun, Side, best
+from superalign.researcher.folder import ResearchRun, Side, Trial, best
 from superalign.researcher.notation import written
 from superalign.researcher.person import Word
 
@@ -34,7 +35,7 @@ def progress_of(
         state=state,
         says=says,
         best=_best(run, card, "proposer"),
-        baseline=_best(run, card, "baseline"),
+        baseline=_value(run.of("baseline")[:1]),  # the human solution that is recorded too comes after it
         random_best=_best(run, card, "control"),
         budget_used=round(sum(trial.outcome.seconds for trial in run.trials), 1),
         budget_total=run.settings.seconds,
@@ -65,4 +66,9 @@ def shown(solution: Solution | Unscored) -> str:
 
 def _best(run: ResearchRun, card: ProblemCard, side: Side) -> float | None:
     top = best(run.of(side), larger_is_better=card.larger_is_better)
-    return None if top is None or isinstance(top.outcome.result, Unscored) else top.outcome.result
+    return _value([top] if top else [])
+
+
+def _value(trials: Sequence[Trial]) -> float | None:
+    """The score of the one trial there is."""
+    return next((trial.outcome.result for trial in trials if isinstance(trial.outcome.result, float)), None)

@@ -21,7 +21,7 @@ from superalign.contracts.records import Unscored
 from superalign.contracts.research import ProblemCard, Solution
 from superalign.provenance.ledger import Entry
 from superalign.report import charts
-from superalign.researcher.folder import ResearchRun, Side, best
+from superalign.researcher.folder import ResearchRun, Side, Trial, best
 from superalign.researcher.person import RESULT
 from superalign.researcher.progress import shown
 
@@ -114,16 +114,14 @@ def _where_measured(entry: Entry, path: str) -> str:
 def _tried(run: ResearchRun, card: ProblemCard, trials: Sequence[Entry]) -> Iterator[str]:
     seq = {entry.body["outcome"]["number"]: entry.seq for entry in trials}
     yield "| by | solution | on development samples |\n|---|---|---:|"
-    sides: tuple[tuple[Side, str], ...] = (
-        ("baseline", "baseline"),
-        ("proposer", run.settings.proposer.name),
-        ("control", "random, the control"),
-    )
+    rows = [(known.outcome.proposal.proposer, known) for known in run.of("baseline")]
+    sides: tuple[tuple[Side, str], ...] = (("proposer", run.settings.proposer.name), ("control", "random, the control"))
     for side, words in sides:
         top = best(run.of(side), larger_is_better=card.larger_is_better)
-        if top:
-            number = top.outcome.number
-            yield f"| {words}, best | `{_code(top.outcome.proposal.solution)}` | {{{seq[number]}.outcome.result:.3f}} |"
+        rows += [(f"{words}, best", top)] if top else []
+    for words, trial in rows:
+        score = _result(trial, seq[trial.outcome.number])
+        yield f"| {words} | `{_code(trial.outcome.proposal.solution)}` | {score} |"
     failed = [trial for trial in run.trials if not isinstance(trial.outcome.result, float)]
     if failed:
         yield "\nNot scored, and kept:\n"
@@ -131,6 +129,11 @@ def _tried(run: ResearchRun, card: ProblemCard, trials: Sequence[Entry]) -> Iter
             yield f"- proposal `{trial.outcome.number}`: {{{seq[trial.outcome.number]}.outcome.result.reason}}"
         if len(failed) > 10:
             yield "- and others, in the ledger"
+
+
+def _result(trial: Trial, entry: int) -> str:
+    """A reference to what was scored, or a dash."""
+    return f"{{{entry}.outcome.result:.3f}}" if isinstance(trial.outcome.result, float) else "—"
 
 
 def _figure(run: ResearchRun, card: ProblemCard) -> str:
