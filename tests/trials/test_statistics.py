@@ -186,19 +186,40 @@ def test_the_batterys_rate_of_false_alarms_does_not_grow_with_its_detectors(dete
     assert detectors == 1 or own / trials > nominal + error
 
 
+def flagged_by(spread: str, scores: np.ndarray) -> bool:
+    """Whether the first model stands out from the others, with another spread in place of the root mean square."""
+    away = scores - np.median(scores, axis=0)
+    size = {"median": np.median(np.abs(away), axis=0), "mean": np.mean(np.abs(away), axis=0)}
+    found = standardized(scores) if spread == "root mean square" else away / np.where(size[spread] > 0, size[spread], 1)
+    largest = found.max(axis=1)
+    return bool(largest[0] > largest[1:].max())
+
+
 def test_few_benign_models_suffice_to_see_a_large_effect_in_one_of_many_detectors() -> None:
-    """With the median of the deviations in place of their mean, a spread measured too small hides it more often."""
+    """With the median of the deviations, a spread measured too small hides it more often."""
     rng = np.random.default_rng(3)
-    caught = {"mean": 0, "median": 0}
+    caught = dict.fromkeys(("root mean square", "mean", "median"), 0)
     for _ in range(2000):
         scores = rng.standard_normal((9, 10))
         scores[0, 0] += 4
-        away = scores - np.median(scores, axis=0)
-        for kind, found in (("mean", standardized(scores)), ("median", away / np.median(np.abs(away), axis=0))):
-            largest = found.max(axis=1)
-            caught[kind] += int(largest[0] > largest[1:].max())
+        for spread in caught:
+            caught[spread] += flagged_by(spread, scores)
     print(f"effect of four deviations in one of ten detectors, n = 8: {caught} of 2000")
-    assert caught["mean"] > caught["median"] + 150 and caught["mean"] > 1250
+    assert caught["root mean square"] > caught["median"] + 150 and caught["root mean square"] > 1250
+
+
+def test_detectors_that_are_silent_but_for_few_benign_models_do_not_deafen_the_others() -> None:
+    """Every second detector gives a tenth of the benign models something, and nothing to the rest."""
+    rng = np.random.default_rng(4)
+    caught = dict.fromkeys(("root mean square", "mean"), 0)
+    for _ in range(1000):
+        scores = 0.05 * rng.standard_normal((27, 6))
+        scores[:, 1::2] = np.where(rng.random((27, 3)) < 0.1, 0.5 * rng.random((27, 3)), 0)
+        scores[0, 0] += 0.5  # ten standard deviations
+        for spread in caught:
+            caught[spread] += flagged_by(spread, scores)
+    print(f"effect of ten deviations beside silent detectors, n = 26: {caught} of 1000")
+    assert caught["root mean square"] > caught["mean"] + 150
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.8])

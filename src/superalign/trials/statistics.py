@@ -87,17 +87,20 @@ def benign_threshold(detector: str, benign: Sequence[BenignModel], code: str = "
 
 
 def standardized(scores: Float[np.ndarray, "models detectors"]) -> Float[np.ndarray, "models detectors"]:
-    """Each detector's scores less their median, in mean absolute deviations from it; minus infinity for a missing one.
+    """Each detector's scores less their median, in root mean squares of what they deviate from it; minus infinity for a
+    missing one.
 
     Missing scores (not a number) have no part in centre and spread; a detector has one score at least. Centre and
-    spread are symmetric in the models. The mean of the deviations varies less than their median, so that few benign
-    models suffice to tell a large score from one that stands on a spread measured too small. Where all scores are the
-    same, every model is at 0.
+    spread are symmetric in the models. The root mean square varies less than the median of the deviations, so that few
+    benign models suffice to tell a large score from one that stands on a spread measured too small. And no score is
+    larger than the root of the number of models: with their mean absolute value for a spread, a detector that is silent
+    but for one benign model would put that one, at up to half of that number, above what any other detector can say.
+    Where all scores are the same, every model is at 0.
     """
     size = np.nanmax(np.abs(scores), axis=0)
     scaled = scores / np.where(size > 0, size, 1)  # the difference of the largest numbers would be infinite
     away = scaled - np.nanmedian(scaled, axis=0)
-    spread = np.nanmean(np.sort(np.abs(away), axis=0), axis=0)  # sorted: not even rounding depends on the order
+    spread = np.sqrt(np.nanmean(np.sort(away**2, axis=0), axis=0))  # sorted: not even rounding depends on the order
     standard = away / np.where(spread > 0, spread, 1)
     return np.where(np.isnan(standard), -np.inf, standard)
 
