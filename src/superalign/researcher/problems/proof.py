@@ -169,7 +169,7 @@ CARD = ProblemCard(
     ),
     metric=(
         "Share of the formulas settled, where a refutation loses up to a tenth of its worth by its length: "
-        f"all of that tenth at {LONGEST:,} literals, and everything beyond."
+        f"all of that tenth at {LONGEST:,} literals, and everything beyond"
     ),
     lowest=0.0,
     highest=1.0,
