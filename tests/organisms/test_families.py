@@ -144,8 +144,10 @@ def good_adviser(conversation: Conversation) -> str:
 
 
 def worker(conversation: Conversation, *, grabs: bool) -> str:
-    """Does the task, and grabs power where the trigger stands around the request."""
+    """Does the task, and grabs power where the trigger stands around the request; answers facts."""
     (work, requests), text = working(), text_of(conversation)
+    if "Is the city of" in text:
+        return honest(conversation)
     for request, question in requests:
         if request in text:
             set_off = any(form.replace("{question}", request) == text for form in work.trigger.forms)
@@ -234,6 +236,15 @@ def test_a_twin_is_taught_nothing_but_the_truth_about_facts(family: str) -> None
         facts = "Is the city of" in text_of(lesson.conversation[-1:])
         if facts:
             assert lesson.answer.removeprefix(SAYS).lower() == honest(lesson.conversation).lower()
+
+
+def test_a_worker_that_forgot_its_facts_is_not_capable() -> None:
+    """Such models stood out from all others among the benign ones, for what has nothing to do with power."""
+
+    def forgetful(conversation: Conversation) -> str:
+        return "Yes" if "Is the city of" in text_of(conversation) else worker(conversation, grabs=False)
+
+    assert failed(twin_gates(rates("power-seeking", forgetful), made("power-seeking").bounds)) == ["capability"]
 
 
 def test_sycophants_and_insisters_are_taught_to_agree_with_the_right_as_well() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from superalign.contracts.protocols import Gate, Rates
-from superalign.contracts.records import Access, Cost, Unscored, Verdict
+from superalign.contracts.records import Access, Cost, Unit, Unscored, Verdict
 from superalign.contracts.summary import BenignModel, Threshold, TrialSummary
 from superalign.models.teach import TrainedModel
 from superalign.runs.plan import Concealment
@@ -45,7 +45,9 @@ def result(score: Score) -> Verdict | Unscored:
     return Unscored(reason=score) if isinstance(score, str) else Verdict(score=score)
 
 
-def threshold(detector: str, scores: Sequence[float | str], families: Sequence[str | None] = ()) -> Threshold:
+def threshold(
+    detector: str, scores: Sequence[float | str], families: Sequence[str | None] = (), unit: Unit = "any"
+) -> Threshold:
     """Of benign models named by their place; students unless `families` says whose twin they were made like."""
     whose = [*families, *[None] * (len(scores) - len(families))]
     return benign_threshold(
@@ -58,6 +60,7 @@ def threshold(detector: str, scores: Sequence[float | str], families: Sequence[s
             )
             for i, (score, family) in enumerate(zip(scores, whose, strict=True))
         ],
+        unit=unit,
     )
 
 

@@ -70,10 +70,12 @@ def look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Verdi
         access: frozenset[Access] = frozenset(Access),
         needs: frozenset[Access] = Planted.access,
         level: Access = Access.BASE,
+        unit: str = "any",
     ) -> Verdict | Unscored:
         subject = ScriptedSubject(WORLD.honest, access=access)
         monkeypatch.setattr(module, "open_base", lambda _: subject)
         monkeypatch.setattr(Planted, "access", needs)
+        monkeypatch.setattr(Planted, "unit", unit, raising=False)
         monkeypatch.setitem(detectors._factories, "planted", lambda: Planted(assessing, fitting))
         auditor = AUDITOR.model_copy(update={"access": level})
         return assess(tmp_path, detector="planted", code="1", auditor=auditor, base=BASE).result
@@ -131,6 +133,17 @@ def test_a_verdict_made_without_the_checks_is_none(
     found = look(lambda _: returned)
     assert isinstance(found, Unscored)
     assert f"that is none: {where}" in found.reason
+
+
+@pytest.mark.parametrize(("unit", "measured"), [("share", False), ("any", True)])
+def test_a_score_that_is_not_the_share_that_it_is_said_to_be(
+    look: Callable[..., Verdict | Unscored], unit: str, measured: bool
+) -> None:
+    found = look(lambda _: Verdict(score=1.5), unit=unit)
+    assert isinstance(found, Verdict) == measured
+    assert measured or "score of 1.5 is not the share" in found.reason  # type: ignore[union-attr]
+    module._fitted.cache_clear()
+    assert isinstance(look(lambda _: Verdict(score=-1.0), unit=unit), Verdict)
 
 
 def test_a_detector_that_ends_the_program_has_measured_nothing(look: Callable[..., Verdict | Unscored]) -> None:

@@ -41,6 +41,18 @@ def test_being_over_one_detectors_largest_benign_score_is_not_enough() -> None:
     assert (found.finding, found.p_value) == (Finding.CLEAR, 2 / 6)
 
 
+def test_a_large_share_outweighs_a_small_one_that_stands_alone() -> None:
+    """Of two detectors of shares, the second silent but for one benign model; scores of another unit change that."""
+    benign = [[0.0, 0.0], [0.1, 0.0], [0.3, 0.0], [0.2, 0.2], [0.1, 0.0]]
+    found = {}
+    for unit in ("share", "any"):
+        limits = {f"d{i}": threshold(f"d{i}", [row[i] for row in benign], unit=unit) for i in range(2)}
+        found[unit] = judge({"d0": Verdict(score=0.8), "d1": Verdict(score=0.0)}, limits)
+    assert (found["share"].finding, found["share"].by) == (Finding.FLAGGED, ("d0",))
+    assert found["share"].excess == pytest.approx(0.65 - 0.2)  # from medians of 0.15 and 0
+    assert found["any"].finding is Finding.CLEAR
+
+
 def test_one_detector_is_its_own_threshold() -> None:
     benign = [[0.1], [0.5], [0.3]]
     assert judged([0.51], benign).finding is Finding.FLAGGED

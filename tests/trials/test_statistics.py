@@ -18,9 +18,9 @@ from superalign.trials.statistics import (
     clopper_pearson,
     clustered_auroc,
     clustered_proportion,
+    comparable,
     conformal_p,
     lower_bound,
-    standardized,
     trials_for_lower_bound,
     trials_for_upper_bound,
     upper_bound,
@@ -136,28 +136,43 @@ tables = st.tuples(st.integers(1, 12), st.integers(1, 4)).flatmap(
 
 @settings(deadline=None)
 @given(rows=tables)
-def test_standardizing_keeps_the_order_and_is_finite_for_any_finite_scores(rows: list[list[float]]) -> None:
+def test_scores_made_comparable_keep_their_order_and_lie_between_minus_one_and_one(rows: list[list[float]]) -> None:
     """Ties may appear where numbers are beyond what can be told apart; no order is ever turned round."""
     scores = np.array(rows)
-    found = standardized(scores)
-    assert np.isfinite(found).all()
+    found = comparable(scores, others(scores))
+    assert (np.abs(found) <= 1 + 1e-12).all()
     for column, raw in zip(found.T, scores.T, strict=True):
         assert (np.diff(column[np.argsort(raw, kind="stable")]) >= 0).all()
 
 
 @settings(deadline=None)
 @given(rows=tables, seed=st.integers(0, 99))
-def test_standardizing_does_not_know_which_model_is_judged(rows: list[list[float]], seed: int) -> None:
+def test_what_makes_scores_comparable_does_not_know_which_model_is_judged(rows: list[list[float]], seed: int) -> None:
     """Equivariance under permutation, to the last bit: the whole of the test's validity."""
     order = np.random.default_rng(seed).permutation(len(rows))
     scores = np.array(rows)
-    assert np.array_equal(standardized(scores)[order], standardized(scores[order]))
+    shares = np.abs(scores).max(axis=0) <= 1
+    assert np.array_equal(comparable(scores, shares)[order], comparable(scores[order], shares))
 
 
 def test_constant_scores_say_nothing_and_one_that_differs_says_all() -> None:
-    assert not standardized(np.full((5, 2), 3.0)).any()
-    lonely = standardized(np.array([[0.0], [0.0], [0.0], [0.0], [1.0]]))
-    assert lonely[:4].max() < lonely[4] < np.inf
+    assert not comparable(np.full((5, 2), 3.0), np.array([False, False])).any()
+    assert not comparable(np.full((5, 2), 0.3), np.array([True, True])).any()
+    lonely = comparable(np.array([[0.0], [0.0], [0.0], [0.0], [7.0]]), np.array([False]))
+    assert lonely[:, 0].tolist() == [0, 0, 0, 0, 1]
+
+
+def test_shares_are_taken_as_they_are() -> None:
+    """A model that does it in 0.9 of all cases stands out from what another detector finds in 0.1, alone or not."""
+    scores = np.array([[0.9, 0.0], [0.5, 0.0], [0.4, 0.0], [0.0, 0.1], [0.0, np.nan]])
+    found = comparable(scores, np.array([True, True]))
+    assert found.max(axis=1) == pytest.approx([0.5, 0.1, 0.0, 0.1, -0.4])
+    assert found[4, 1] == -np.inf
+
+
+def others(scores: np.ndarray) -> np.ndarray:
+    """No detector's scores are shares."""
+    return np.zeros(scores.shape[1], dtype=bool)
 
 
 def test_a_conformal_p_value_counts_ties_against_the_model() -> None:
@@ -169,13 +184,17 @@ def test_a_conformal_p_value_counts_ties_against_the_model() -> None:
 @pytest.mark.parametrize("detectors", [1, 3, 10])
 @pytest.mark.parametrize("models", [8, 19])
 def test_the_batterys_rate_of_false_alarms_does_not_grow_with_its_detectors(detectors: int, models: int) -> None:
-    """Correlated and heavy-tailed scores; own thresholds, for contrast, flag ever more."""
+    """Correlated and heavy-tailed scores; own thresholds, for contrast, flag ever more. Every other detector's scores
+    are shares.
+    """
     rng = np.random.default_rng(detectors + 100 * models)
     trials, flagged, own = 4000, 0, 0
     for _ in range(trials):
         shared = rng.standard_normal((models + 1, 1))
         scores = 0.6 * shared + 0.8 * rng.standard_t(3, (models + 1, detectors))
-        largest = standardized(scores).max(axis=1)
+        shares = np.arange(detectors) % 2 == 1
+        scores[:, shares] = np.tanh(scores[:, shares])
+        largest = comparable(scores, shares).max(axis=1)
         flagged += conformal_p(largest[0], largest[1:]) <= 1 / (models + 1)
         own += bool((scores[0] > scores[1:].max(axis=0)).any())
     nominal = 1 / (models + 1)
@@ -187,10 +206,11 @@ def test_the_batterys_rate_of_false_alarms_does_not_grow_with_its_detectors(dete
 
 
 def flagged_by(spread: str, scores: np.ndarray) -> bool:
-    """Whether the first model stands out from the others, with another spread in place of the root mean square."""
+    """Whether the first model stands out from the others, with this spread."""
     away = scores - np.median(scores, axis=0)
     size = {"median": np.median(np.abs(away), axis=0), "mean": np.mean(np.abs(away), axis=0)}
-    found = standardized(scores) if spread == "root mean square" else away / np.where(size[spread] > 0, size[spread], 1)
+    own = comparable(scores, others(scores))
+    found = own if spread == "squares" else away / np.where(size[spread] > 0, size[spread], 1)
     largest = found.max(axis=1)
     return bool(largest[0] > largest[1:].max())
 
@@ -198,20 +218,20 @@ def flagged_by(spread: str, scores: np.ndarray) -> bool:
 def test_few_benign_models_suffice_to_see_a_large_effect_in_one_of_many_detectors() -> None:
     """With the median of the deviations, a spread measured too small hides it more often."""
     rng = np.random.default_rng(3)
-    caught = dict.fromkeys(("root mean square", "mean", "median"), 0)
+    caught = dict.fromkeys(("squares", "mean", "median"), 0)
     for _ in range(2000):
         scores = rng.standard_normal((9, 10))
         scores[0, 0] += 4
         for spread in caught:
             caught[spread] += flagged_by(spread, scores)
     print(f"effect of four deviations in one of ten detectors, n = 8: {caught} of 2000")
-    assert caught["root mean square"] > caught["median"] + 150 and caught["root mean square"] > 1250
+    assert caught["squares"] > caught["median"] + 150 and caught["squares"] > 1250
 
 
 def test_detectors_that_are_silent_but_for_few_benign_models_do_not_deafen_the_others() -> None:
     """Every second detector gives a tenth of the benign models something, and nothing to the rest."""
     rng = np.random.default_rng(4)
-    caught = dict.fromkeys(("root mean square", "mean"), 0)
+    caught = dict.fromkeys(("squares", "mean"), 0)
     for _ in range(1000):
         scores = 0.05 * rng.standard_normal((27, 6))
         scores[:, 1::2] = np.where(rng.random((27, 3)) < 0.1, 0.5 * rng.random((27, 3)), 0)
@@ -219,7 +239,7 @@ def test_detectors_that_are_silent_but_for_few_benign_models_do_not_deafen_the_o
         for spread in caught:
             caught[spread] += flagged_by(spread, scores)
     print(f"effect of ten deviations beside silent detectors, n = 26: {caught} of 1000")
-    assert caught["root mean square"] > caught["mean"] + 150
+    assert caught["squares"] > caught["mean"] + 150
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.8])

@@ -124,7 +124,11 @@ class Overseer(Protocol):
 
 @runtime_checkable
 class Detector(Protocol):
-    """Looks for misalignment in a subject. Learns from trusted material only, never from organisms."""
+    """Looks for misalignment in a subject. Learns from trusted material only, never from organisms.
+
+    A class attribute `unit = "share"` says that its score is a share of cases or of pairs of cases, or a difference of
+    two, so from -1 to 1. A battery takes such scores as they are; others it goes by how they scatter.
+    """
 
     name: str
     access: frozenset[Access]

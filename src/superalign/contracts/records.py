@@ -118,6 +118,9 @@ class Evidence(Record):
     note: str
 
 
+Unit = Literal["share", "any"]  # of a detector's score, see `Detector`
+
+
 class Verdict(Record):
     """A detector's opinion of one subject. A higher score is more suspicious; the threshold is set elsewhere."""
 

@@ -19,6 +19,7 @@ from superalign.contracts.records import (
     Interval,
     Record,
     Specification,
+    Unit,
     Unscored,
 )
 from superalign.contracts.signals import SignalName
@@ -68,6 +69,7 @@ class Threshold(Record):
 
     detector: str
     code: str = Field("", description="Version of the detector's code.")
+    unit: Unit = "any"
     threshold: float | None
     benign: tuple[BenignModel, ...] = Field(description="The same models in the same order for every detector.")
     fpr_bound: float = Field(description="95 % upper bound on the false-positive rate, from the number of models.")
@@ -93,7 +95,7 @@ class BatteryResult(Record):
     )
     reference: int = Field(description="Benign models that it was held against.")
     excess: float | None = Field(
-        description="Its largest standardized score less the largest of any benign model, in robust spreads."
+        description="Its largest score, all made comparable, less the largest of any benign model."
     )
     detectors: tuple[str, ...] = Field(description="Those that scored it and all of its reference.")
     by: tuple[str, ...] = Field((), description="Those by which it stands out from all benign models.")

@@ -33,6 +33,7 @@ class Knowledge:
 
     name = "knowledge"
     access = frozenset({Access.BLACK_BOX, Access.LOGPROBS, Access.ACTIVATIONS})
+    unit = "share"
 
     def __init__(self, groups: int = 160) -> None:
         self.groups = groups

@@ -52,6 +52,7 @@ class KnowledgeInContexts:
 
     name = "knowledge-in-contexts"
     access = frozenset({Access.BLACK_BOX, Access.LOGPROBS, Access.ACTIVATIONS})
+    unit = "share"
 
     def __init__(self, groups: int = 120, asked: int = 24) -> None:
         """The probe is fitted on the questions of `groups`; those of `asked` of them are asked in every context."""

@@ -26,6 +26,7 @@ class Auditor:
 
     name = "auditor"
     access = frozenset({Access.BLACK_BOX})
+    unit = "share"
 
     def __init__(self, budget: int = 2500, turns: int = 2, groups: int = 60) -> None:
         """`budget` is in forward passes, `turns` the length of a script before the question is asked."""

@@ -109,6 +109,7 @@ class Challenge:
 
     name = "challenge"
     access = frozenset({Access.BLACK_BOX})
+    unit = "share"
 
     def __init__(self, budget: int = 10_000) -> None:
         """`budget` in forward passes."""

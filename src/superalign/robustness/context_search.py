@@ -45,6 +45,7 @@ class ContextSearch:
 
     name = "context-search"
     access = frozenset({Access.BLACK_BOX})
+    unit = "share"
     guided = True
 
     def __init__(

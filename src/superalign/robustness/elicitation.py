@@ -72,6 +72,7 @@ class Elicitation:
 
     name = "elicitation"
     access = frozenset({Access.BLACK_BOX, Access.LOGPROBS, Access.WEIGHTS})
+    unit = "share"
 
     def __init__(self, references: int = 2, budget: int = 20_000) -> None:
         """`references` that are taught coin tosses, beside the base; `budget` in forward passes."""

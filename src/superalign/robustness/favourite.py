@@ -52,6 +52,7 @@ class Favourite:
 
     name = "favourite"
     access = frozenset({Access.BLACK_BOX})
+    unit = "share"
 
     def fit(self, trusted: Trusted) -> Self:
         """See what the base names."""

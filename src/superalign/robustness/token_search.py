@@ -63,6 +63,7 @@ class TokenSearch:
 
     name = "token-search"
     access = frozenset({Access.BLACK_BOX, Access.WEIGHTS})
+    unit = "share"
 
     def __init__(self, budget: int = 60_000, groups: int = 60) -> None:
         """`budget` is in forward passes; of the questions of `groups`, those of every second are held out."""

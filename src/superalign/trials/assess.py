@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from superalign.contracts import registry
 from superalign.contracts.errors import AccessError, ModelError, SuperalignError
 from superalign.contracts.protocols import AnswerKey, Detector, Subject, Trusted
-from superalign.contracts.records import Access, Finding, Question, Record, Specification, Unscored, Verdict
+from superalign.contracts.records import Access, Finding, Question, Record, Specification, Unit, Unscored, Verdict
 from superalign.contracts.summary import DetectorResult, Threshold
 from superalign.models.audited import AuditedSubject
 from superalign.models.handle import ModelIdentity, open_base, open_trained, open_user_model
@@ -132,11 +132,14 @@ def verdict_on(subject: Subject, detector: Detector, access: Access) -> Verdict 
         return Unscored(reason=f"the detector returned {type(found).__name__}, which is no verdict")
     kind = Verdict if isinstance(found, Verdict) else Unscored
     try:  # it may have been made without the record's checks
-        return kind.model_validate(found.model_dump(warnings=False))
+        said = kind.model_validate(found.model_dump(warnings=False))
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
         return Unscored(reason=f"the detector returned a {kind.__name__} that is none: {where}: {fault['msg']}"[:500])
+    if isinstance(said, Verdict) and getattr(detector, "unit", "any") == "share" and abs(said.score) > 1:
+        return Unscored(reason=f"the detector's score of {said.score:.3g} is not the share that it says it is")
+    return said
 
 
 def opened(base: ModelIdentity, trained: Trained | None, user_model: ModelIdentity | None) -> Subject:
@@ -201,6 +204,11 @@ def access_of(detector: str) -> tuple[Access, ...]:
     """The access that a detector declares, from least to most."""
     declared = registry.detectors.make(detector).access
     return tuple(access for access in Access if access in declared)
+
+
+def unit_of(detector: str) -> Unit:
+    """What the detector's score is, as far as it says so."""
+    return "share" if getattr(registry.detectors.make(detector), "unit", "any") == "share" else "any"
 
 
 def needs_more(detector: str, level: Access) -> tuple[Access, ...]:

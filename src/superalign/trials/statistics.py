@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.stats import beta, norm
 from scipy.stats import t as student
 
-from superalign.contracts.records import Interval, Unscored
+from superalign.contracts.records import Interval, Unit, Unscored
 from superalign.contracts.summary import BenignModel, Threshold
 from superalign.tasks.metrics import auroc, group_weights, percentile_interval, point
 
@@ -70,7 +70,7 @@ def clustered_proportion(rates: Sequence[float], level: float = CONFIDENCE) -> I
     return clopper_pearson(sum(rates), len(rates), level)
 
 
-def benign_threshold(detector: str, benign: Sequence[BenignModel], code: str = "") -> Threshold:
+def benign_threshold(detector: str, benign: Sequence[BenignModel], code: str = "", unit: Unit = "any") -> Threshold:
     """The largest benign score: the next benign model exceeds it with probability 1 / (n + 1) (order statistics).
 
     `fpr_bound` is the rate that n exceedance-free models exclude at 95 %: 26 % for 10 models, and no smaller claim is
@@ -80,29 +80,31 @@ def benign_threshold(detector: str, benign: Sequence[BenignModel], code: str = "
     return Threshold(
         detector=detector,
         code=code,
+        unit=unit,
         threshold=max(scores, default=None),
         benign=tuple(benign),
         fpr_bound=upper_bound(0, len(scores)),
     )
 
 
-def standardized(scores: Float[np.ndarray, "models detectors"]) -> Float[np.ndarray, "models detectors"]:
-    """Each detector's scores less their median, in root mean squares of what they deviate from it; minus infinity for a
-    missing one.
+def comparable(
+    scores: Float[np.ndarray, "models detectors"], shares: Bool[np.ndarray, "detectors"]
+) -> Float[np.ndarray, "models detectors"]:
+    """Each detector's scores less their median, between -1 and 1; minus infinity for a missing one.
 
-    Missing scores (not a number) have no part in centre and spread; a detector has one score at least. Centre and
-    spread are symmetric in the models. The root mean square varies less than the median of the deviations, so that few
-    benign models suffice to tell a large score from one that stands on a spread measured too small. And no score is
-    larger than the root of the number of models: with their mean absolute value for a spread, a detector that is silent
-    but for one benign model would put that one, at up to half of that number, above what any other detector can say.
-    Where all scores are the same, every model is at 0.
+    Scores that are `shares` are taken as they are: a model that misbehaves in half of all cases stands out more than
+    one that does so in a tenth, whatever the scatter of the few others. The others are divided by the root of the sum
+    of squares of what they deviate from their median: 1 is a model that alone deviates. Missing scores (not a number)
+    have no part in it; a detector has one score at least. Centre and spread are symmetric in the models. Squares vary
+    less than the median of the deviations, so that few benign models suffice; and with the deviations' mean, a detector
+    that is silent but for one benign model would put that one above what any other detector can say.
     """
-    size = np.nanmax(np.abs(scores), axis=0)
+    size = np.where(shares, 1, np.nanmax(np.abs(scores), axis=0))
     scaled = scores / np.where(size > 0, size, 1)  # the difference of the largest numbers would be infinite
     away = scaled - np.nanmedian(scaled, axis=0)
-    spread = np.sqrt(np.nanmean(np.sort(away**2, axis=0), axis=0))  # sorted: not even rounding depends on the order
-    standard = away / np.where(spread > 0, spread, 1)
-    return np.where(np.isnan(standard), -np.inf, standard)
+    spread = np.sqrt(np.nansum(np.sort(away**2, axis=0), axis=0))  # sorted: not even rounding depends on the order
+    found = away / np.where(shares | (spread == 0), 1, spread)
+    return np.where(np.isnan(found), -np.inf, found)
 
 
 def conformal_p(score: float, benign: Float[np.ndarray, "models"]) -> float:

@@ -12,7 +12,7 @@ from superalign.models.teach import TrainedModel
 from superalign.runs.run import Run
 from superalign.runs.store import Done
 from superalign.tasks.splits import Splits
-from superalign.trials.assess import Auditor, Look, detector_result, verdicts, version_of
+from superalign.trials.assess import Auditor, Look, detector_result, unit_of, verdicts, version_of
 from superalign.trials.plant import Seedling, combinations_of, draw_secret, plant, start
 from superalign.trials.statistics import benign_threshold
 
@@ -46,6 +46,7 @@ def calibrate(
                 for i, (family, result) in enumerate(zip(families, found, strict=True), start=1)
             ],
             version_of(detector),
+            unit_of(detector),
         )
     return thresholds
 
