@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import runpy
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,11 +11,12 @@ import numpy as np
 
 from superalign.contracts.records import Unscored
 from superalign.contracts.research import Domain, Expression, Language, OneOf, Problem, Sample, Value
+from superalign.researcher.workbench.run import module
 
 
 def parts_of(problem: Problem) -> Mapping[str, Any]:
     """The workbench's PARTS."""
-    parts: Mapping[str, Any] = runpy.run_path(str(problem.workbench))["PARTS"]
+    parts: Mapping[str, Any] = module(problem.workbench, "parts").PARTS
     return parts
 
 

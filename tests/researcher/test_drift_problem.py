@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from superalign.contracts import registry
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Question, Unscored
-from superalign.contracts.research import Problem, Sample
+from superalign.contracts.research import Sample
 from superalign.generalization.planting import of_kind
 from superalign.researcher.material import PARTS, Pool
 from superalign.researcher.problems.drift import DEPTHS, KINDS, STAGES, TASKS, Drift, overseer, sample
 from superalign.testing.tiny import tiny_model
-from tests.researcher.expressions import answered, every_part, fits, parts_of, result
+from tests.researcher.expressions import answered, every_part, result
 
 PROBLEM = Drift()
 EACH, TESTED, WIDTH = 60, 80, 10
@@ -42,12 +41,6 @@ def planted(seed: int = 0) -> Sample:
 @pytest.fixture(scope="module")
 def made() -> Sample:
     return planted()
-
-
-def test_it_is_registered_and_its_workbench_has_its_language() -> None:
-    assert isinstance(registry.problems.make("drift"), Problem)
-    assert set(parts_of(PROBLEM)) == {part.name for part in PROBLEM.card.language.parts}
-    assert fits(PROBLEM.card.language, PROBLEM.card.baseline)
 
 
 def test_parts_have_different_tasks_with_a_kind_each() -> None:

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from superalign.contracts import registry
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Question, Unscored
-from superalign.contracts.research import Problem, Sample
+from superalign.contracts.research import Sample
 from superalign.researcher.problems.judging import PROTOCOLS, Judging, sample
 from superalign.testing.tiny import tiny_model
-from tests.researcher.expressions import answered, every_part, fits, parts_of, result
+from tests.researcher.expressions import answered, every_part, parts_of, result
 
 PROBLEM = Judging()
 COUNT = 240
@@ -47,12 +46,6 @@ def nothing() -> np.ndarray:
 
 def answer(bought: np.ndarray, probability: np.ndarray | None = None) -> dict[str, np.ndarray]:
     return {"bought": bought, "probability": np.full(COUNT, 0.5) if probability is None else probability}
-
-
-def test_it_is_registered_and_its_workbench_has_its_language() -> None:
-    assert isinstance(registry.problems.make("judging"), Problem)
-    assert set(parts_of(PROBLEM)) == {part.name for part in PROBLEM.card.language.parts}
-    assert fits(PROBLEM.card.language, PROBLEM.card.baseline)
 
 
 def test_prepared_samples_are_judged_by_every_protocol(tmp_path: Path) -> None:

@@ -12,12 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from superalign.contracts.errors import InputError
-from superalign.contracts.research import Expression, Language, LanguagePart, OneOf, Within
+from superalign.contracts.registry import problems
+from superalign.contracts.research import Expression, Language, LanguagePart, OneOf, Problem, Within
 from superalign.researcher.language import Grammar, put, size
 from superalign.researcher.notation import read, written
 from superalign.researcher.scale import at, choices, drawn, grid, place_of, stepped
 from superalign.researcher.variation import crossed, distance, mutated
 from superalign.testing.proposers import formulas, instruments
+from superalign.testing.research import check_language
+from tests.researcher.expressions import fits
 
 GRAMMARS = [Grammar(toy.card.language) for toy in (instruments(), formulas())]
 GRAMMAR = GRAMMARS[0]
@@ -58,6 +61,14 @@ def part(name: str, gives: str = "t", *takes: str, **parameters: Any) -> Languag
 
 def language(*parts: LanguagePart, depth: int = 3, root: str = "t") -> Language:
     return Language(root=root, parts=parts, depth=depth)
+
+
+@pytest.mark.parametrize("name", problems.names())
+def test_every_registered_problem_speaks_its_language(name: str) -> None:
+    problem = problems.make(name)
+    assert isinstance(problem, Problem)
+    check_language(problem)
+    assert fits(problem.card.language, problem.card.baseline)
 
 
 def rng(seed: int) -> np.random.Generator:

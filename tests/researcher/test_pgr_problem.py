@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from superalign.contracts import registry
 from superalign.contracts.errors import InputError
 from superalign.contracts.records import Question, Unscored
-from superalign.contracts.research import Expression, Problem, Sample
+from superalign.contracts.research import Expression, Sample
 from superalign.researcher.material import PARTS
 from superalign.researcher.problems.pgr import DEPTHS, READING, TASKS, Pgr, probe, sample
 from superalign.testing.tiny import tiny_model
-from tests.researcher.expressions import every_part, fits, parts_of, result
+from tests.researcher.expressions import every_part, parts_of, result
 
 WIDTH = 12
 PROBLEM = Pgr()
@@ -46,12 +45,6 @@ def made() -> Sample:
     found = planted()
     assert found is not None
     return found
-
-
-def test_it_is_registered_and_its_workbench_has_its_language() -> None:
-    assert isinstance(registry.problems.make("pgr"), Problem)
-    assert {part.name for part in PROBLEM.card.language.parts} == set(parts_of(PROBLEM))
-    assert fits(PROBLEM.card.language, PROBLEM.card.baseline)
 
 
 def test_parts_have_different_tasks() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,24 +10,20 @@ import numpy as np
 import pytest
 
 from superalign.contracts.records import Unscored
-from superalign.contracts.registry import problems
-from superalign.contracts.research import Arrays, Expression, Problem, Sample
+from superalign.contracts.research import Arrays, Expression, Sample
 from superalign.proof.formula import Formula
 from superalign.proof.soundness import satisfiable
 from superalign.researcher.problems import proof as problem_file
 from superalign.researcher.problems.formulas import FAMILIES
 from superalign.researcher.problems.proof import CARD, CDCL, DPLL, ProofProblem
+from superalign.researcher.workbench.proof.state import Search, Spent
+from tests.researcher.expressions import parts_of, value
 
 PARTS = CARD.language.parts
-spec = importlib.util.spec_from_file_location("proof_workbench", ProofProblem.workbench)
-assert spec and spec.loader
-workbench: Any = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(workbench)
 
 
 def answer(expression: Expression, given: Arrays) -> Any:
-    inputs = [answer(each, given) for each in expression.inputs]
-    return workbench.PARTS[expression.part](given, *inputs, **expression.parameters)
+    return value(parts_of(ProofProblem()), given, expression)
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +54,6 @@ def with_part(name: str) -> Expression:
     kinds = CARD.language.part("search").takes
     inputs = tuple(made if kind == part.gives else old for kind, old in zip(kinds, CDCL.inputs, strict=True))
     return CDCL.model_copy(update={"inputs": inputs})
-
-
-def test_it_is_registered_and_its_language_is_the_workbench(problem: ProofProblem) -> None:
-    assert "proof" in problems.names() and isinstance(problem, Problem)
-    assert set(workbench.PARTS) == {part.name for part in PARTS}
 
 
 def test_parts_share_no_family_and_seeds_give_other_formulas(
@@ -123,8 +113,8 @@ def test_false_models_false_proofs_and_long_ones_settle_nothing(
 def test_the_budget_is_honoured(problem: ProofProblem, sample: Sample) -> None:
     starved = {**sample.given, "budget": np.array(10)}
     assert problem.score(sample, [answer(CDCL, starved)]) == 0.0
-    search = workbench.Search(3, [[1, 2, 3]], 5, None)
-    with pytest.raises(workbench.Spent):
+    search = Search(3, [[1, 2, 3]], 5, None)
+    with pytest.raises(Spent):
         search.spend(6)
 
 

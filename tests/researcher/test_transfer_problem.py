@@ -54,10 +54,6 @@ def test_it_is_registered_and_is_a_problem() -> None:
     assert isinstance(registry.problems.make("transfer"), Problem)
 
 
-def test_language_and_workbench_name_the_same_parts(problem: Transfer) -> None:
-    assert set(parts_of(problem)) == {part.name for part in problem.card.language.parts}
-
-
 def test_there_is_a_sample_for_each_target_and_no_truth_of_it_is_given(samples: list[Sample]) -> None:
     assert [own.name for own in samples] == [f"{name}, draw 1" for name in TARGETS["development"]]
     for own in samples:

@@ -156,10 +156,10 @@ class Sample:
 class Problem(Protocol):
     """A well-scoped problem with truth: development samples for whoever works on it, sealed ones for the evaluator.
 
-    `workbench` is the Python file that implements the language: its PARTS maps each part's name to a function, called
-    as `part(given, *inputs, **parameters)`. `given` holds all arrays that the sample gave so far, and the number of the
-    stage as "stage"; the root's value is the answer of that stage. The file runs confined, where numpy, scipy,
-    scikit-learn and nothing of superalign can be imported.
+    `workbench` is the Python file, or the package of several, that implements the language: its PARTS maps each part's
+    name to a function, called as `part(given, *inputs, **parameters)`. `given` holds all arrays that the sample gave so
+    far, and the number of the stage as "stage"; the root's value is the answer of that stage. It runs confined, where
+    numpy, scipy, scikit-learn and nothing of superalign can be imported.
     """
 
     card: ProblemCard

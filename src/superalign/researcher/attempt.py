@@ -87,7 +87,8 @@ def write_job(folder: Path, problem: Problem, solution: Solution, seed: int) -> 
     job: dict[str, Any] = {"seed": seed, "program": not isinstance(solution, Expression)}
     if isinstance(solution, Expression):
         job["expression"] = solution.model_dump(mode="json")
-        shutil.copy(problem.workbench, folder / "parts.py")
+        copied = shutil.copytree if problem.workbench.is_dir() else shutil.copy
+        copied(problem.workbench, folder / f"parts{problem.workbench.suffix}")
     else:
         (folder / "program.py").write_text(solution.source, encoding="utf-8")
     (folder / "job.json").write_text(json.dumps(job))

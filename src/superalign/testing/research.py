@@ -25,21 +25,18 @@ TOO_FAR = 4  # standard errors from chance
 # Loads a workbench and evaluates expressions with it; superalign can't be imported there, and nothing is inherited.
 RUNNER = """
 import importlib.util, json, sys
+from pathlib import Path
 import numpy as np
 sys.modules["superalign"] = None
-spec = importlib.util.spec_from_file_location("workbench", sys.argv[1])
-workbench = importlib.util.module_from_spec(spec)
+path, inside = Path(sys.argv[1]), None
+if path.is_dir():
+    path, inside = path / "__init__.py", [str(path)]
+spec = importlib.util.spec_from_file_location("workbench", path, submodule_search_locations=inside)
+workbench = sys.modules["workbench"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(workbench)
 if sys.argv[2:] == ["signatures"]:
     import inspect
-    kinds = inspect.Parameter
-    print(json.dumps({
-        name: [
-            sum(one.kind is kinds.POSITIONAL_OR_KEYWORD for one in inspect.signature(part).parameters.values()) - 1,
-            sorted(one.name for one in inspect.signature(part).parameters.values() if one.kind is kinds.KEYWORD_ONLY),
-        ]
-        for name, part in workbench.PARTS.items()
-    }))
+    print(json.dumps({name: list(inspect.signature(part).parameters) for name, part in workbench.PARTS.items()}))
     sys.exit()
 def value(node, given):
     inputs = [value(own, given) for own in node["inputs"]]
@@ -102,8 +99,10 @@ def check_language(problem: Problem) -> None:
     signatures = json.loads(runs.stdout)
     require(set(signatures) == set(names), "the workbench's PARTS must be the parts of the language")
     for part in language.parts:
-        own = [len(part.takes), sorted(part.parameters)]
-        require(signatures[part.name] == own, f"part {part.name!r} takes {signatures[part.name]} in the workbench")
+        _given, *inputs = signatures[part.name]
+        named = inputs[len(part.takes) :]
+        fits = len(inputs) >= len(part.takes) and set(named) == set(part.parameters)
+        require(fits, f"part {part.name!r} takes {inputs} in the workbench")
     for name, expression in (("baseline", problem.card.baseline), ("reference", problem.card.reference)):
         if expression is not None:
             wrong = misfit(expression, language)

@@ -26,7 +26,7 @@ from superalign.proof.drat import Kernel, Refused, Step, check
 from superalign.proof.formula import Formula
 from superalign.researcher.problems.formulas import FAMILIES, Clauses, disguised
 
-WORKBENCH = Path(__file__).parents[1] / "workbench" / "proof.py"
+WORKBENCH = Path(__file__).parents[1] / "workbench" / "proof"
 BUDGET = 40_000  # steps for each formula: looks at a clause
 DRAWS = 3  # of each size
 LONGEST = 50_000  # literals of a refutation that is read

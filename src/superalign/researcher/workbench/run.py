@@ -1,8 +1,8 @@
 """Runs a solution on samples, confined: `run.py JOB GIVEN`. Answers go as JSON to the open file that ANSWER_FD numbers.
 
-The job is a folder with `job.json` (an expression or a program, and a seed) and, for an expression, `parts.py`, the
-problem's workbench file. `GIVEN` holds a file of arrays for each sample. Nothing but the answers counts: what is
-printed is shown to people and never read by a program.
+The job is a folder with `job.json` (an expression or a program, and a seed) and, for an expression, the problem's
+workbench: `parts.py`, or `parts`, a package. `GIVEN` holds a file of arrays for each sample. Nothing but the answers
+counts: what is printed is shown to people and never read by a program.
 """
 
 import importlib.util
@@ -23,7 +23,7 @@ Solve = Callable[[dict[str, Any]], dict[str, Any]]
 
 def main(job_folder: Path, given_folder: Path) -> None:
     job = json.loads((job_folder / "job.json").read_text())
-    solve = program(job_folder / "program.py") if job["program"] else interpreter(job_folder / "parts.py", job)
+    solve = program(job_folder / "program.py") if job["program"] else interpreter(next(job_folder.glob("parts*")), job)
     answers: dict[str, dict[str, Any]] = {}
     for number, path in enumerate(sorted(given_folder.glob("*.safetensors"))):
         random.seed(job["seed"] + number)
@@ -36,9 +36,9 @@ def main(job_folder: Path, given_folder: Path) -> None:
         json.dump(answers, out)
 
 
-def interpreter(parts_file: Path, job: dict[str, Any]) -> Solve:
+def interpreter(parts_path: Path, job: dict[str, Any]) -> Solve:
     """The expression as a function, made of the parts of the problem's language."""
-    parts = module(parts_file, "parts").PARTS
+    parts = module(parts_path, "parts").PARTS
 
     def value(expression: dict[str, Any], given: dict[str, Any]) -> Any:
         inputs = [value(child, given) for child in expression["inputs"]]
@@ -54,9 +54,13 @@ def program(path: Path) -> Solve:
 
 
 def module(path: Path, name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
+    """What a file holds, or the package in a folder."""
+    package = path.is_dir()
+    spec = importlib.util.spec_from_file_location(
+        name, path / "__init__.py" if package else path, submodule_search_locations=[str(path)] if package else None
+    )
     assert spec and spec.loader
-    loaded = importlib.util.module_from_spec(spec)
+    loaded = sys.modules[name] = importlib.util.module_from_spec(spec)  # where its own files look for it
     spec.loader.exec_module(loaded)
     return loaded
 
