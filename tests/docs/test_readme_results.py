@@ -78,9 +78,12 @@ def test_filling_in_twice_changes_nothing(root: Path) -> None:
 def test_of_another_plan_the_results_page_gets_the_trial_in_its_own_place(root: Path) -> None:
     results = root / "docs" / "results.md"
     results.write_text(PAGE + PAGE.replace("quickstart", "suite"), encoding="utf-8")
-    assert script.main([str(run_of(root, example.model_copy(update={"seed": 2}), name="suite", seed=2))], root) == 0
+    seed = load_plan(root / "plans" / "suite.yaml").seed
+    assert (
+        script.main([str(run_of(root, example.model_copy(update={"seed": seed}), name="suite", seed=seed))], root) == 0
+    )
     page = results.read_text(encoding="utf-8")
-    assert page.startswith(PAGE) and "`superalign run plans/suite.yaml`, seed 2" in page
+    assert page.startswith(PAGE) and f"`superalign run plans/suite.yaml`, seed {seed}" in page
     assert "### Decision" in page and "0.93 (at least 0.8)" in page and "student (trained" not in page
     assert (root / "README.md").read_text(encoding="utf-8") == PAGE
 
