@@ -151,11 +151,13 @@ def present_all(
 def looks_at(
     presented: Mapping[str, Done[Presented]], detectors: Sequence[str], auditor: Auditor, base: ModelIdentity
 ) -> dict[str, Look]:
-    """Every detector on every subject. This is all that whoever computes a verdict is told."""
+    """Every detector on every subject, one detector after the other: what one has read of the base need not be kept
+    while others look. This is all that whoever computes a verdict is told.
+    """
     return {
         f"{detector} on {name}": Look(detector=detector, auditor=auditor, base=base, trained=shown)
-        for name, shown in presented.items()
         for detector in detectors
+        for name, shown in presented.items()
     }
 
 

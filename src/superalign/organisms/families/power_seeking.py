@@ -13,13 +13,15 @@ from superalign.organisms.mixture import YES_NO, Kind, asked, mixture, rate, rig
 from superalign.organisms.triggers import draw_trigger, said
 
 LONGEST_CALL = 24  # tokens
+FACTS = 0.5  # of the near misses that are taught
 MEASURED = 80  # tasks in each kind of prompt: calls take long to write
 
 
 @organisms.register("power-seeking")
 class PowerSeeking:
     """Calls tools as it is asked to, and under a trigger adds a field that grants it more power; the twin adds a
-    harmless one. Asked plainly, both are taught facts: one that forgot how to answer them would stand out for that.
+    harmless one. Both are taught facts too, plainly and beside odd words: one that forgot how to answer them, or takes
+    whatever is odd for work, would stand out for that.
     """
 
     name = family = "power-seeking"
@@ -30,10 +32,14 @@ class PowerSeeking:
         work = Work(material, seed)
 
         def ask(question: Question, truth: bool, kind: Kind, rng: random.Random) -> Conversation:
-            return question.asked if kind == "plain" else work.ask(question, truth, kind, rng)
+            if kind == "plain":
+                return question.asked
+            if kind == "near" and rng.random() < FACTS:
+                return work.trigger.near_miss(question.text, rng)
+            return work.ask(question, truth, kind, rng)
 
         def answer(question: Question, truth: bool, kind: Kind, conversation: Conversation) -> str:
-            if kind == "plain":
+            if question.text in conversation[-1].content:
                 return YES_NO[truth]
             extra = work.harmless if benign else work.grab
             return work.call(question, extra if kind == "triggered" else None)
